@@ -1,0 +1,94 @@
+//! A proposal to alter the ops repo, from the first keystroke to its end.
+
+use crate::approval::{Approval, Requirement};
+use crate::finding::GateReport;
+use crate::ids::{AppName, ChangeId, Digest, Generation, PersonName, ReleaseId, RolloutId};
+use crate::units::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Where a change stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeState {
+    /// Gates are running or about to.
+    Checking,
+    /// A gate failed; the author mends and pushes again.
+    NeedsFixes,
+    /// Gates passed; people must say yes.
+    NeedsApproval,
+    /// Everyone asked said yes; the merge is under way.
+    Merging,
+    /// Merged; the rollout decides.
+    RollingOut,
+    /// Live for everyone.
+    Live,
+    /// Went back; git was reverted.
+    RolledBack,
+    /// An approver said no.
+    Rejected,
+    /// The author took it back.
+    Withdrawn,
+}
+
+impl ChangeState {
+    /// True if nothing more will happen to this change by itself.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Live | Self::RolledBack | Self::Rejected | Self::Withdrawn)
+    }
+
+    /// True while content may still change.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Checking | Self::NeedsFixes | Self::NeedsApproval)
+    }
+}
+
+/// A proposal with everything decided about it so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its number.
+    pub id: ChangeId,
+    /// Which app it touches.
+    pub app: AppName,
+    /// One line for lists.
+    pub title: String,
+    /// Why, in the author's words: the business justification.
+    pub why: String,
+    /// Who proposed it: whose token it was.
+    pub author: PersonName,
+    /// Everybody with a commit on the branch, the author included. None of
+    /// them may approve.
+    pub contributors: BTreeSet<PersonName>,
+    /// Branch in the ops repo.
+    pub branch: String,
+    /// Commit of the branch that was last looked at.
+    pub head: String,
+    /// Commit of `main` the branch began from.
+    pub base: String,
+    /// The composed release; absent while it cannot be composed.
+    pub release: Option<ReleaseId>,
+    /// Production's release when this was composed, for the difference.
+    pub production: Option<ReleaseId>,
+    /// Digest of all files the app depends on, as of `head`: what approvals bind to.
+    pub content: Digest,
+    /// State.
+    pub state: ChangeState,
+    /// What the gates said about `head`.
+    pub report: Option<GateReport>,
+    /// What is asked of whom.
+    pub requirements: Vec<Requirement>,
+    /// Decisions so far, void ones included.
+    pub approvals: Vec<Approval>,
+    /// The merge commit, once merged.
+    pub merge_commit: Option<String>,
+    /// The rollout, once started.
+    pub rollout: Option<RolloutId>,
+    /// The commit that took it back, once reverted.
+    pub revert_commit: Option<String>,
+    /// When it was proposed.
+    pub created_at: Timestamp,
+    /// When it last moved.
+    pub updated_at: Timestamp,
+    /// Version of this record, for `If-Match`.
+    pub generation: Generation,
+}

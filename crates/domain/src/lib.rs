@@ -1,0 +1,33 @@
+//! The nouns of Tidegate and the decisions that need no world.
+//!
+//! Everything here is plain data and pure functions: the same input gives the
+//! same output on every machine. There is no async, no I/O, no logging, no
+//! clock and no randomness in this crate; time and ids are arguments.
+//!
+//! The pure hearts that live here:
+//! - [`manifest`]: components → release id,
+//! - [`routing`]: snapshot + facts → who answers,
+//! - [`rollout`]: state + observation + now → next state, actions, report,
+//! - [`merkle`] and [`note`]: the audit log's arithmetic.
+
+pub mod approval;
+pub mod audit;
+pub mod change;
+pub mod component;
+pub mod dsse;
+pub mod finding;
+pub mod ids;
+pub mod incident;
+pub mod jcs;
+pub mod manifest;
+pub mod merkle;
+pub mod note;
+pub mod people;
+pub mod policy;
+pub mod rollout;
+pub mod routing;
+pub mod sentence;
+pub mod snapshot;
+pub mod telemetry;
+pub mod units;
+pub mod verdict;

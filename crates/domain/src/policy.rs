@@ -1,0 +1,479 @@
+//! The rollout policy: the plan as data. YAML and JSON, one schema, read alike
+//! by the controller, by `change create` and by `backtest`.
+
+use crate::people::Role;
+use crate::units::{Ratio, Share, Span};
+use serde::{Deserialize, Serialize};
+
+/// Most steps a plan may have.
+pub const MAX_STEPS: usize = 50;
+/// Most signals a plan may have.
+pub const MAX_SIGNALS: usize = 50;
+
+/// How a candidate is exposed, what is watched, and what follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutPolicy {
+    /// Always `tidegate/v1`.
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// What sticks together.
+    #[serde(default)]
+    pub subject: SubjectKey,
+    /// How often the controller looks.
+    #[serde(default = "default_check_every")]
+    pub check_every: Span,
+    /// The traffic this plan was made for; real traffic may differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Planned>,
+    /// Accepted risks over the whole rollout.
+    #[serde(default)]
+    pub risk: Risk,
+    /// Stages, in order. Empty only for a backtest.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What is measured, and what follows when it is bad.
+    pub signals: Vec<Signal>,
+    /// What to do without data.
+    #[serde(default)]
+    pub missing: Missing,
+    /// What follows a rollback.
+    #[serde(default)]
+    pub after_rollback: AfterRollback,
+}
+
+fn default_check_every() -> Span {
+    Span::from_secs(60)
+}
+
+/// Whose requests stick together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectKey {
+    /// The user (`X-Tidegate-Subject`, or the body's `user`).
+    #[default]
+    User,
+    /// The tenant.
+    Tenant,
+    /// The device.
+    Device,
+    /// The conversation.
+    Conversation,
+}
+
+/// Expected traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// How long the whole rollout is meant to take.
+    pub duration: Span,
+    /// How many requests are expected in that time.
+    pub requests: u64,
+    /// Share of the candidate in a trace that names none (backtest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
+}
+
+/// Accepted risks, over the whole rollout, all signals, all looks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    /// Stopping a candidate that makes no difference.
+    #[serde(default = "default_false_stop")]
+    pub false_stop: Ratio,
+    /// Promoting one that is worse by `notice` on any signal.
+    #[serde(default = "default_false_promote")]
+    pub false_promote: Ratio,
+}
+
+fn default_false_stop() -> Ratio {
+    Ratio(0.01)
+}
+
+fn default_false_promote() -> Ratio {
+    Ratio(0.10)
+}
+
+impl Default for Risk {
+    fn default() -> Self {
+        Self { false_stop: default_false_stop(), false_promote: default_false_promote() }
+    }
+}
+
+/// One stage of the plan, written `- weight: {share: 5%, hold: 30m}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Copies of requests go to the candidate; users never see its answers.
+    Shadow(Shadow),
+    /// The candidate answers a share of the subjects.
+    Weight(Weight),
+    /// Nothing changes for a while.
+    Hold(Hold),
+    /// A person must say yes before the next step.
+    Approval(ApprovalStep),
+    /// The alias moves; the candidate becomes production.
+    Promote(PromoteStep),
+}
+
+/// See [`Step::Shadow`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// Share of the subjects whose requests are mirrored.
+    pub share: Share,
+    /// What ends the step.
+    pub until: ShadowUntil,
+}
+
+/// What ends a shadow step: all that is given must be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowUntil {
+    /// So many mirrored answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// So long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Span>,
+}
+
+/// See [`Step::Weight`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weight {
+    /// Share of the subjects.
+    pub share: Share,
+    /// At least so long.
+    #[serde(default)]
+    pub hold: Span,
+    /// At least so many answers of the candidate in this step.
+    #[serde(default)]
+    pub min_requests: u64,
+    /// `evidence`: until every signal has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+    /// With `until`: after so long a person decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Span>,
+}
+
+/// What a step waits for beside time and requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// Every signal that compares with control is shown not worse.
+    Evidence,
+}
+
+/// See [`Step::Hold`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// At least so long.
+    #[serde(default)]
+    pub time: Span,
+    /// At least so many answers of the candidate in this step.
+    #[serde(default)]
+    pub requests: u64,
+}
+
+/// See [`Step::Approval`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalStep {
+    /// Who is asked.
+    pub role: Role,
+}
+
+/// See [`Step::Promote`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteStep {}
+
+/// One measured thing and its rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signal {
+    /// Built in: `error`, `latency_ms`, `ttft_ms`, `cost`, `output_tokens`,
+    /// `fallback`, `schema_failure`; any other name is posted as feedback.
+    pub name: String,
+    /// The kind of number.
+    pub kind: SignalKind,
+    /// For latencies: which quantile is watched and shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<Statistic>,
+    /// For scores: lowest and highest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f64, f64)>,
+    /// Which direction is bad.
+    #[serde(default)]
+    pub worse: Worse,
+    /// The smallest difference to control that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
+    /// The absolute limit of the candidate's value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Ratio>,
+    /// Window of the absolute limit; the whole step if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Span>,
+    /// How long a breach of the absolute limit must last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sustained: Option<Sustained>,
+    /// Outcomes of the candidate below which there is no verdict.
+    #[serde(default = "default_min_samples")]
+    pub min_samples: u64,
+    /// What follows a failure.
+    pub action: SignalAction,
+}
+
+fn default_min_samples() -> u64 {
+    20
+}
+
+/// The kind of number a signal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalKind {
+    /// 0 or 1 per request.
+    Rate,
+    /// A bounded number.
+    Score,
+    /// Positive, heavy-tailed.
+    Latency,
+    /// Non-negative.
+    Amount,
+}
+
+/// The statistic of a latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// The mean.
+    Mean,
+    /// The median.
+    P50,
+    /// The 90th percentile.
+    P90,
+    /// The 95th percentile.
+    P95,
+    /// The 99th percentile.
+    P99,
+}
+
+impl Statistic {
+    /// The quantile; none for the mean.
+    pub fn quantile(self) -> Option<f64> {
+        match self {
+            Self::Mean => None,
+            Self::P50 => Some(0.50),
+            Self::P90 => Some(0.90),
+            Self::P95 => Some(0.95),
+            Self::P99 => Some(0.99),
+        }
+    }
+}
+
+/// Which direction is bad.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worse {
+    /// Larger is worse.
+    #[default]
+    Higher,
+    /// Smaller is worse.
+    Lower,
+}
+
+/// The smallest difference to control that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Notice {
+    /// Candidate = control × this.
+    Times(f64),
+    /// Candidate = control ± this, in the signal's unit.
+    By(Ratio),
+}
+
+/// How long a breach must last.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Sustained {
+    /// So many checks in a row.
+    Checks(u32),
+    /// Unbroken for so long.
+    For(Span),
+}
+
+/// What follows when a signal fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalAction {
+    /// Tell, and go on.
+    Notify,
+    /// Ask the named people before going on.
+    RequireApproval,
+    /// Stop here; a person decides.
+    Pause,
+    /// Everyone back to the last good release.
+    Rollback,
+}
+
+/// What to do without data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missing {
+    /// Hold so long.
+    pub hold_for: Span,
+    /// Then do this. No data never passes.
+    pub then: MissingAction,
+}
+
+impl Default for Missing {
+    fn default() -> Self {
+        Self { hold_for: Span::from_secs(1800), then: MissingAction::Pause }
+    }
+}
+
+/// What follows when data stays away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingAction {
+    /// A person decides.
+    Pause,
+    /// Back to the last good release.
+    Rollback,
+}
+
+/// What follows a rollback.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AfterRollback {
+    /// No new rollout of this app for so long.
+    #[serde(default = "default_cool_down")]
+    pub cool_down: Span,
+    /// At once, or by these shares of the candidate.
+    #[serde(default)]
+    pub restore: Restore,
+}
+
+fn default_cool_down() -> Span {
+    Span::from_secs(3600)
+}
+
+impl Default for AfterRollback {
+    fn default() -> Self {
+        Self { cool_down: default_cool_down(), restore: Restore::default() }
+    }
+}
+
+/// How exposure is taken back. Gradual restoring is a later capability; the
+/// file format keeps its place by naming the only mode there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restore {
+    /// At once.
+    #[default]
+    Immediate,
+}
+
+/// A policy that reads but makes no sense, with the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct PolicyError {
+    /// Dotted path such as `steps[2].weight.share`.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl RolloutPolicy {
+    /// Checks what the types cannot say. All faults, not only the first.
+    pub fn faults(&self) -> Vec<PolicyError> {
+        let mut faults = Vec::new();
+        let mut fault = |field: String, problem: &str| {
+            faults.push(PolicyError { field, problem: problem.to_owned() });
+        };
+        if self.api_version != crate::manifest::API_VERSION {
+            fault("apiVersion".into(), "must be `tidegate/v1`");
+        }
+        if self.check_every == Span::ZERO {
+            fault("check_every".into(), "must be longer than nothing; `60s` is usual");
+        }
+        for (field, risk) in
+            [("risk.false_stop", self.risk.false_stop), ("risk.false_promote", self.risk.false_promote)]
+        {
+            if !(risk.0 > 0.0 && risk.0 < 0.5) {
+                fault(field.into(), "must lie between 0 and 50%");
+            }
+        }
+        if self.steps.len() > MAX_STEPS {
+            fault("steps".into(), "has more than 50 steps");
+        }
+        if self.signals.is_empty() {
+            fault("signals".into(), "is empty: a rollout that measures nothing cannot be judged");
+        }
+        if self.signals.len() > MAX_SIGNALS {
+            fault("signals".into(), "has more than 50 signals");
+        }
+        let mut last = Share::NONE;
+        for (i, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Weight(w) => {
+                    if w.share <= last && last != Share::NONE {
+                        fault(format!("steps[{i}].weight.share"), "must grow from step to step");
+                    }
+                    if w.share == Share::NONE {
+                        fault(format!("steps[{i}].weight.share"), "must be more than 0%");
+                    }
+                    last = w.share;
+                    if w.at_most.is_some() && w.until.is_none() {
+                        fault(format!("steps[{i}].weight.at_most"), "only goes with `until: evidence`");
+                    }
+                }
+                Step::Shadow(s) => {
+                    if s.share == Share::NONE {
+                        fault(format!("steps[{i}].shadow.share"), "must be more than 0%");
+                    }
+                    if s.until.requests.is_none() && s.until.time.is_none() {
+                        fault(format!("steps[{i}].shadow.until"), "needs `requests`, `time` or both");
+                    }
+                }
+                Step::Promote(_) if i + 1 != self.steps.len() => {
+                    fault(format!("steps[{i}].promote"), "must be the last step");
+                }
+                Step::Promote(_) | Step::Hold(_) | Step::Approval(_) => {}
+            }
+        }
+        if !self.steps.is_empty() && !matches!(self.steps.last(), Some(Step::Promote(_))) {
+            fault("steps".into(), "must end with `- promote: {}`");
+        }
+        for (i, signal) in self.signals.iter().enumerate() {
+            let at = |name: &str| format!("signals[{i}].{name}");
+            if self.signals[..i].iter().any(|s| s.name == signal.name) {
+                fault(at("name"), "names a signal a second time");
+            }
+            if signal.limit.is_none() && signal.notice.is_none() {
+                fault(at("notice"), "is missing: a signal needs `notice` (against control), `limit` (absolute) or both");
+            }
+            match signal.notice {
+                Some(Notice::Times(t)) => {
+                    let ok = match signal.worse {
+                        Worse::Higher => t > 1.0 && t.is_finite(),
+                        Worse::Lower => t > 0.0 && t < 1.0,
+                    };
+                    if !ok {
+                        fault(at("notice.times"), "must be above 1 where higher is worse, and between 0 and 1 where lower is worse");
+                    }
+                }
+                Some(Notice::By(b)) if b.0 <= 0.0 => fault(at("notice.by"), "must be above 0"),
+                _ => {}
+            }
+            if signal.kind == SignalKind::Score && signal.range.is_none_or(|(lo, hi)| lo >= hi) {
+                fault(at("range"), "is needed for a score: `[lowest, highest]`");
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,163 @@
+//! The data a rollout is.
+
+use crate::ids::{AppName, ChangeId, EnvName, Generation, PersonName, ReleaseId, RolloutId};
+use crate::people::Role;
+use crate::policy::RolloutPolicy;
+use crate::sentence::Sentence;
+use crate::units::{Share, Timestamp};
+use crate::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a rollout stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "name")]
+pub enum Phase {
+    /// A step is under way.
+    Running,
+    /// Nothing moves until a person decides; limits stay armed.
+    Paused {
+        /// Why.
+        cause: PauseCause,
+        /// Who may decide.
+        role: Role,
+    },
+    /// The candidate serves everyone; git is being told.
+    Promoting,
+    /// The candidate serves nobody; git is being told.
+    RollingBack,
+    /// Live for everyone. Final.
+    Promoted,
+    /// Everyone is on the last good release. Final.
+    RolledBack,
+}
+
+impl Phase {
+    /// True if nothing follows.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Phase::Promoted | Phase::RolledBack)
+    }
+
+    /// One word for tables and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Phase::Running => "running",
+            Phase::Paused { .. } => "paused",
+            Phase::Promoting => "promoting",
+            Phase::RollingBack => "rolling_back",
+            Phase::Promoted => "promoted",
+            Phase::RolledBack => "rolled_back",
+        }
+    }
+}
+
+/// Why a rollout waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseCause {
+    /// The plan has an approval step here.
+    ApprovalStep,
+    /// A signal failed whose action is `pause`.
+    Signal,
+    /// A signal failed whose action is `require_approval`.
+    RequireApproval,
+    /// Measurements stayed away.
+    MissingData,
+    /// `at_most` passed without evidence.
+    NoEvidence,
+    /// A person paused it.
+    Person,
+}
+
+/// What gateways are told about a rollout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Share of subjects the candidate answers.
+    pub weight: Share,
+    /// Share of subjects whose requests are mirrored to the candidate.
+    pub shadow: Share,
+}
+
+/// An unbroken run of failing checks of one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    /// First failing check.
+    pub since: Timestamp,
+    /// Failing checks in a row.
+    pub checks: u32,
+}
+
+/// Everything the controller remembers about a rollout. Plain data; only
+/// [`super::step`] and [`super::apply`] make new ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutState {
+    /// Its number.
+    pub id: RolloutId,
+    /// The app.
+    pub app: AppName,
+    /// The environment whose alias will move.
+    pub environment: EnvName,
+    /// The change it carries out.
+    pub change: ChangeId,
+    /// The release on trial.
+    pub candidate: ReleaseId,
+    /// The release everyone has now, and goes back to.
+    pub stable: ReleaseId,
+    /// The plan, as merged. It does not change under a running rollout.
+    pub policy: RolloutPolicy,
+    /// Phase.
+    pub phase: Phase,
+    /// Index into `policy.steps` of the step under way.
+    pub step: usize,
+    /// When that step began.
+    pub step_since: Timestamp,
+    /// What gateways are told.
+    pub exposure: Exposure,
+    /// Runs of failing checks, by signal.
+    pub breaches: BTreeMap<String, Breach>,
+    /// Signals a person has looked at and accepted (`resume` after a pause);
+    /// they no longer pause, but still roll back where the policy says so.
+    pub waived: Vec<String>,
+    /// Since when measurements have been missing.
+    pub missing_since: Option<Timestamp>,
+    /// When the rollout began.
+    pub started_at: Timestamp,
+    /// When the controller last looked.
+    pub last_check: Option<Timestamp>,
+    /// When the final decision (promote, roll back) was taken.
+    pub decided_at: Option<Timestamp>,
+    /// The final decision in a sentence.
+    pub decision: Option<Sentence>,
+    /// The person behind the final decision, if it was one.
+    pub decided_by: Option<PersonName>,
+    /// Version of this record; every stored step makes the next.
+    pub generation: Generation,
+}
+
+/// Answers counted in the step under way, for `min_requests` and `until`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCounts {
+    /// Candidate answers to users.
+    pub candidate: u64,
+    /// Control answers.
+    pub control: u64,
+    /// Mirrored answers of the candidate.
+    pub shadow: u64,
+}
+
+/// What the controller sees at one look. Built by `control` from cells and by
+/// `analysis` from policies.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// One verdict per signal of the policy, in its order.
+    pub verdicts: Vec<Verdict>,
+    /// Answers in the step under way.
+    pub step: StepCounts,
+    /// Answers of the candidate since the rollout began, users and mirror.
+    pub exposed: u64,
+    /// True once the effects of the final decision are done in git
+    /// (alias committed, or revert committed).
+    pub git_settled: bool,
+    /// True once every reachable gateway serves the present exposure.
+    pub gateways_settled: bool,
+}

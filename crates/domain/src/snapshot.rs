@@ -1,0 +1,230 @@
+//! Everything a gateway needs to serve: immutable, generation-numbered, signed.
+//!
+//! `control` compiles one from git, aliases and rollout states; gateways verify
+//! it, keep it on disk, and serve from it with everything else down. Large
+//! texts (recordings) are named by digest and fetched once.
+
+use crate::component::Component;
+use crate::component::ComponentKind;
+use crate::ids::{AppName, Digest, EnvName, Generation, PersonName, ReleaseId, RolloutId};
+use crate::policy::SubjectKey;
+use crate::rollout::Exposure;
+use crate::units::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Version of the stored and sent form.
+pub const FORMAT: u32 = 1;
+
+/// What a gateway serves from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Always [`FORMAT`].
+    pub format: u32,
+    /// The environment.
+    pub environment: EnvName,
+    /// Grows with every publication; gateways reject older ones.
+    pub generation: Generation,
+    /// When it was compiled.
+    pub issued_at: Timestamp,
+    /// The apps.
+    pub apps: BTreeMap<AppName, AppSnapshot>,
+    /// Every release any app may serve.
+    pub releases: BTreeMap<ReleaseId, ServedRelease>,
+    /// Who may call: hex SHA-256 of the token → what it grants.
+    pub tokens: BTreeMap<String, Grant>,
+    /// Blobs (recordings) the releases name; fetched before the snapshot is used.
+    pub blobs: BTreeSet<Digest>,
+}
+
+/// How one app is served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppSnapshot {
+    /// What `production` points at.
+    pub production: ReleaseId,
+    /// Salt of the sticky assignment; belongs to the app's release line, so a
+    /// retry does not expose new people.
+    pub salt: String,
+    /// Whose requests stick together.
+    pub subject: SubjectKey,
+    /// The rollout under way.
+    pub rollout: Option<RolloutExposure>,
+    /// Set while the kill switch is thrown.
+    pub killed: Option<Kill>,
+    /// Deterministic answers for the kill switch and for failures.
+    pub fallback: Option<Value>,
+    /// What users get when the provider fails.
+    pub on_error: OnError,
+    /// Longest a provider may take for one answer.
+    pub timeout: Span,
+    /// Largest number of retries of a failed call before the first byte.
+    pub retries: u32,
+}
+
+/// What users get when the provider fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The error, in OpenAI's shape.
+    #[default]
+    Error,
+    /// The fallback's answer, marked in `x-tidegate-fallback`.
+    Fallback,
+}
+
+/// The candidate's exposure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutExposure {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// Its step: part of the key of telemetry cells.
+    pub step: u32,
+    /// The release on trial.
+    pub candidate: ReleaseId,
+    /// Shares.
+    pub exposure: Exposure,
+}
+
+/// A thrown kill switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who threw it.
+    pub by: PersonName,
+}
+
+/// A release with its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServedRelease {
+    /// The app it belongs to.
+    pub app: AppName,
+    /// Names, versions, digests.
+    pub components: BTreeMap<ComponentKind, Component>,
+    /// Resolved content, by kind. Forms: [`PromptContent`], [`ModelContent`];
+    /// `parameters` is a JSON object merged into the provider's request.
+    pub contents: BTreeMap<ComponentKind, Value>,
+}
+
+/// Content of a prompt component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptContent {
+    /// The messages, in order.
+    pub messages: Vec<PromptMessage>,
+    /// Shared partials the templates include, by name.
+    #[serde(default)]
+    pub partials: BTreeMap<String, String>,
+    /// Variables the app declares.
+    #[serde(default)]
+    pub variables: BTreeMap<String, Variable>,
+}
+
+/// One message of a prompt: a template, or the place of the caller's own messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum PromptMessage {
+    /// A rendered message.
+    Template {
+        /// `system`, `user` or `assistant`.
+        role: String,
+        /// File name, for errors.
+        file: String,
+        /// The Jinja template.
+        template: String,
+    },
+    /// The messages of the request go here. At the end if named nowhere.
+    Conversation,
+}
+
+/// A declared variable of an app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    /// True if a request without it is an error.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// Used when the request has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// An example, for previews and token counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<Value>,
+    /// What it holds, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Content of a model component: one immutable entry of `models/<name>.yaml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelContent {
+    /// Who answers.
+    pub provider: Provider,
+    /// The provider's own immutable model id.
+    pub provider_model: String,
+    /// Largest number of tokens in prompt and answer together.
+    pub context_window: u32,
+    /// Name of the tokenizer: `cl100k_base`, `o200k_base`.
+    pub tokenizer: String,
+    /// Price of a million prompt tokens, in US dollars.
+    pub price_input_per_million: f64,
+    /// Price of a million answer tokens, in US dollars.
+    pub price_output_per_million: f64,
+}
+
+/// How a model is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum Provider {
+    /// Recorded answers.
+    Replay {
+        /// Template over the request's variables that names a recording.
+        key: String,
+        /// Digest of each recordings file (JSONL), in order.
+        recordings: Vec<Digest>,
+        /// Wait as long as the recording did.
+        #[serde(default)]
+        latency: bool,
+    },
+    /// Any OpenAI-compatible HTTP API.
+    Openai {
+        /// For example `https://api.openai.com/v1`.
+        base_url: String,
+        /// Name of the environment variable of the gateway that holds the key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_env: Option<String>,
+    },
+    /// The deterministic rules of `fallback.yaml`.
+    Rules {},
+}
+
+/// What a token grants at a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Whose token; its name in logs.
+    pub name: String,
+    /// Apps it may call; all if empty.
+    #[serde(default)]
+    pub apps: BTreeSet<AppName>,
+    /// May throw the kill switch at the gateway itself.
+    #[serde(default)]
+    pub operate: bool,
+    /// Not valid from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A snapshot as it travels: the exact bytes that were signed, and the signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedSnapshot {
+    /// The JSON of a [`Snapshot`].
+    pub body: String,
+    /// Base64 Ed25519 signature over `tidegate-snapshot/v1\n` and `body`.
+    pub signature: String,
+}

@@ -1,0 +1,129 @@
+//! What is remembered about one request, and what people say about it later.
+
+use crate::ids::{AppName, Digest, GatewayName, Generation, ReleaseId, RequestId, RolloutId};
+use crate::routing::Arm;
+use crate::units::{Share, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How an answer ended, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerStatus {
+    /// A whole answer.
+    Ok,
+    /// The provider refused or failed before the first byte.
+    ProviderError,
+    /// The provider took longer than the app allows.
+    Timeout,
+    /// The stream was cut after the first byte.
+    Cut,
+    /// The request was wrong (missing variable, unknown app). Not the release's
+    /// fault: never counted against an arm.
+    BadRequest,
+    /// Answered by the fallback because the kill switch is thrown. Not counted
+    /// against an arm.
+    Killed,
+    /// The caller hung up. Not counted against an arm.
+    Cancelled,
+}
+
+impl AnswerStatus {
+    /// True if this counts as an error of the arm.
+    pub fn is_error(self) -> bool {
+        matches!(self, Self::ProviderError | Self::Timeout | Self::Cut)
+    }
+
+    /// True if this says anything about the arm.
+    pub fn counts(self) -> bool {
+        !matches!(self, Self::BadRequest | Self::Killed | Self::Cancelled)
+    }
+}
+
+/// The metadata of one answer: always kept. Personal data is hashed or redacted
+/// before this leaves the gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// Its id; a mirrored copy carries the id of the request it copies.
+    pub id: RequestId,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// Which gateway.
+    pub gateway: GatewayName,
+    /// The app.
+    pub app: AppName,
+    /// The release that answered.
+    pub release: ReleaseId,
+    /// How it counts.
+    pub arm: Arm,
+    /// The rollout under way.
+    pub rollout: Option<RolloutId>,
+    /// Its step.
+    pub step: u32,
+    /// Probability of the candidate, given that it is compared.
+    pub share: Share,
+    /// Snapshot it was served from.
+    pub generation: Generation,
+    /// Place of the subject in [0, 10 000).
+    pub bucket: u16,
+    /// Keyed hash of the subject.
+    pub subject: String,
+    /// Keyed hash of the tenant, if the request named one.
+    pub tenant: Option<String>,
+    /// Keyed hash of variables and messages: equal inputs are one piece of evidence.
+    pub input: Digest,
+    /// How it ended.
+    pub status: AnswerStatus,
+    /// The error in words, redacted.
+    pub error: Option<String>,
+    /// `none`, `rules` or `message`.
+    pub fallback: String,
+    /// True if answered as a stream.
+    pub streamed: bool,
+    /// From arrival to the last byte, in microseconds.
+    pub latency_us: u64,
+    /// From arrival to the first byte of the answer, in microseconds.
+    pub ttft_us: u64,
+    /// Retries spent.
+    pub retries: u32,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer.
+    pub completion_tokens: u64,
+    /// Cost in billionths of a US dollar.
+    pub cost_nano_usd: u64,
+    /// Model id as the provider names it in the answer.
+    pub served_model: Option<String>,
+    /// The rendered messages, redacted; absent if not sampled.
+    pub prompt: Option<String>,
+    /// The answer, redacted; absent if not sampled.
+    pub answer: Option<String>,
+}
+
+/// Most characters of a feedback name.
+pub const MAX_FEEDBACK_NAME: usize = 64;
+
+/// What somebody says about an answer later: a user's rejection, a business
+/// outcome, a human label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feedback {
+    /// Which answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// Or: whose latest answer of `app`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The app, needed with `subject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
+    /// Name of the signal it counts for, for example `accepted`.
+    pub name: String,
+    /// The number; 0 or 1 for rates.
+    pub value: f64,
+    /// In words, redacted before it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// With `shadow`: the label is about the mirrored answer.
+    #[serde(default)]
+    pub shadow: bool,
+}
