@@ -10,20 +10,28 @@
 //! - [`rollout`]: state + observation + now → next state, actions, report,
 //! - [`merkle`] and [`note`]: the audit log's arithmetic.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
+)]
+
 pub mod approval;
 pub mod audit;
 pub mod change;
 pub mod component;
 pub mod dsse;
+pub mod fallback;
 pub mod finding;
 pub mod ids;
 pub mod incident;
 pub mod jcs;
+pub mod keys;
 pub mod manifest;
 pub mod merkle;
 pub mod note;
 pub mod people;
 pub mod policy;
+pub mod recording;
 pub mod rollout;
 pub mod routing;
 pub mod sentence;

@@ -7,9 +7,11 @@
 use crate::component::Component;
 use crate::component::ComponentKind;
 use crate::ids::{AppName, Digest, EnvName, Generation, PersonName, ReleaseId, RolloutId};
+use crate::keys::{PublicKey, SecretKey};
 use crate::policy::SubjectKey;
 use crate::rollout::Exposure;
 use crate::units::{Span, Timestamp};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -220,6 +222,10 @@ pub struct Grant {
     pub expires_at: Option<Timestamp>,
 }
 
+/// What stands before the body in the signed bytes, so that no other signed
+/// form can pass for a snapshot.
+const SIGNED_PREFIX: &str = "tidegate-snapshot/v1\n";
+
 /// A snapshot as it travels: the exact bytes that were signed, and the signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedSnapshot {
@@ -227,4 +233,108 @@ pub struct SignedSnapshot {
     pub body: String,
     /// Base64 Ed25519 signature over `tidegate-snapshot/v1\n` and `body`.
     pub signature: String,
+}
+
+/// Why a received snapshot is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSnapshot {
+    /// Not signed by the installation's key, or altered on the way.
+    #[error("the snapshot's signature does not fit the key {0}; it is not used")]
+    Forged(String),
+    /// Signed, but not readable.
+    #[error("the signed snapshot cannot be read: {0}")]
+    Unreadable(String),
+    /// A form this program does not know.
+    #[error("the snapshot has form {0}, this program reads form 1; update this gateway")]
+    OtherFormat(u32),
+}
+
+impl SignedSnapshot {
+    /// Signs a snapshot.
+    ///
+    /// # Errors
+    /// [`BadSnapshot::Unreadable`] if it has no JSON form (a price that is not
+    /// a number).
+    pub fn sign(snapshot: &Snapshot, key: &SecretKey) -> Result<Self, BadSnapshot> {
+        let body =
+            serde_json::to_string(snapshot).map_err(|e| BadSnapshot::Unreadable(e.to_string()))?;
+        let signature = BASE64.encode(key.sign(&signed_bytes(&body)));
+        Ok(Self { body, signature })
+    }
+
+    /// Verifies the signature, and only then reads the body.
+    ///
+    /// # Errors
+    /// [`BadSnapshot`].
+    pub fn open(&self, key: &PublicKey) -> Result<Snapshot, BadSnapshot> {
+        let signature = BASE64.decode(&self.signature).unwrap_or_default();
+        if !key.verify(&signed_bytes(&self.body), &signature) {
+            return Err(BadSnapshot::Forged(key.id()));
+        }
+        let unreadable = |e: serde_json::Error| BadSnapshot::Unreadable(e.to_string());
+        let form: Form = serde_json::from_str(&self.body).map_err(unreadable)?;
+        if form.format != FORMAT {
+            return Err(BadSnapshot::OtherFormat(form.format));
+        }
+        serde_json::from_str(&self.body).map_err(unreadable)
+    }
+}
+
+/// What is read first, so that a later form is refused by its number.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
+fn signed_bytes(body: &str) -> Vec<u8> {
+    [SIGNED_PREFIX, body].concat().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty() -> Snapshot {
+        Snapshot {
+            format: FORMAT,
+            environment: "production".parse().unwrap(),
+            generation: Generation(3),
+            issued_at: Timestamp(7),
+            apps: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            blobs: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_opens_only_with_its_key_and_unaltered() {
+        let key = SecretKey::from_random([1; 32]);
+        let signed = SignedSnapshot::sign(&empty(), &key).unwrap();
+        assert_eq!(signed.open(&key.public()), Ok(empty()));
+        let other = SecretKey::from_random([2; 32]).public();
+        assert_eq!(signed.open(&other), Err(BadSnapshot::Forged(other.id())));
+        let altered = SignedSnapshot { body: signed.body.replace("\"generation\":3", "\"generation\":4"), ..signed.clone() };
+        assert_ne!(altered, signed);
+        assert!(matches!(altered.open(&key.public()), Err(BadSnapshot::Forged(_))));
+        let unsigned = SignedSnapshot { signature: String::new(), ..signed };
+        assert!(matches!(unsigned.open(&key.public()), Err(BadSnapshot::Forged(_))));
+    }
+
+    #[test]
+    fn a_later_form_is_refused_by_its_number() {
+        let key = SecretKey::from_random([1; 32]);
+        let body = r#"{"format":2,"news":[]}"#.to_owned();
+        let signature = BASE64.encode(key.sign(&signed_bytes(&body)));
+        let signed = SignedSnapshot { body, signature };
+        assert_eq!(signed.open(&key.public()), Err(BadSnapshot::OtherFormat(2)));
+    }
+
+    #[test]
+    fn a_signature_over_the_bare_body_does_not_count() {
+        let key = SecretKey::from_random([1; 32]);
+        let body = serde_json::to_string(&empty()).unwrap();
+        let signature = BASE64.encode(key.sign(body.as_bytes()));
+        assert!(SignedSnapshot { body, signature }.open(&key.public()).is_err());
+    }
 }
