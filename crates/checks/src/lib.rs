@@ -1,0 +1,26 @@
+//! Judges a text or a record: one set of functions for gates (before traffic)
+//! and guardrails (during traffic).
+//!
+//! - [`template`]: the one prompt engine, used by the linter and by gateways,
+//! - [`lint`]: variables and syntax of prompt templates,
+//! - [`tokens`]: how long a prompt is, and whether it fits its model,
+//! - [`version`]: whether a change raised the version it had to raise,
+//! - [`secrets`], [`pii`]: what must not be in a prompt or in a log,
+//! - [`redact`]: the same detectors, replacing instead of reporting,
+//! - [`gate`]: all of it as gates with results, and the tier runner.
+//!
+//! Everything here is pure: the same input gives the same findings on every
+//! machine. There is no I/O, no clock, no logging and no randomness, and
+//! nothing that can be panicked by what a user wrote.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "tests may panic"
+    )
+)]
+
+pub mod source;
+pub mod template;
