@@ -1,0 +1,187 @@
+//! From an app's files to its release.
+//!
+//! What enters the release id is exactly what shapes an answer. Owner, labels,
+//! changelog, descriptions of variables, tags and plans stay out, so that
+//! editing them makes no new release.
+
+use crate::format::release::Inline;
+use crate::{AppSpec, Desired, PromptMessageSpec, PromptSpec};
+use domain::component::{ComponentKind, ResolvedComponent};
+use domain::finding::{Finding, Place, Severity};
+use domain::ids::AppName;
+use domain::manifest::{self, Release};
+use domain::snapshot::{PromptContent, PromptMessage, Variable};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+impl Desired {
+    /// The release the app's files describe, with the content of every component.
+    ///
+    /// # Errors
+    /// What stands in the way: every error of a file the app depends on.
+    pub fn compose(&self, app: &AppName) -> Result<Release, Vec<Finding>> {
+        let errors: Vec<Finding> =
+            self.findings(app).into_iter().filter(|f| f.severity == Severity::Error).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let components = self.components(app).map_err(|finding| vec![finding])?;
+        manifest::compose(app, components).map_err(|error| {
+            vec![finding(
+                app,
+                "no_canonical_form",
+                format!("the release has no id: {error}"),
+                "mend the value at that place",
+            )]
+        })
+    }
+
+    fn components(
+        &self,
+        app: &AppName,
+    ) -> Result<BTreeMap<ComponentKind, ResolvedComponent>, Finding> {
+        let missing = |what: &str| {
+            finding(
+                app,
+                "incomplete_app",
+                format!("the app `{app}` has no {what}, so there is nothing to release"),
+                &format!("add the {what}"),
+            )
+        };
+        let spec = self.apps.get(app).ok_or_else(|| missing("`app.yaml`"))?;
+        let release = spec.release.as_ref().ok_or_else(|| missing("`release.yaml`"))?;
+        let prompt = spec
+            .prompts
+            .get(&release.prompt)
+            .ok_or_else(|| missing(&format!("prompt `{}`", release.prompt)))?;
+        let model = self
+            .models
+            .get(&release.model)
+            .ok_or_else(|| missing(&format!("model `{}`", release.model)))?;
+        let mut components = BTreeMap::from([
+            (
+                ComponentKind::Prompt,
+                ResolvedComponent {
+                    name: release.prompt.clone(),
+                    version: prompt.version.clone(),
+                    content: json(app, &prompt_content(&release.prompt, spec, prompt))?,
+                },
+            ),
+            (
+                ComponentKind::Model,
+                ResolvedComponent {
+                    name: release.model.clone(),
+                    version: model.version.clone(),
+                    content: json(app, &model.content)?,
+                },
+            ),
+            (
+                ComponentKind::Parameters,
+                ResolvedComponent {
+                    name: ComponentKind::Parameters.key().to_owned(),
+                    version: release.version.clone(),
+                    content: Value::Object(release.parameters.clone()),
+                },
+            ),
+        ]);
+        if let Some(answer) = &spec.answer {
+            components.insert(ComponentKind::Answer, inline(ComponentKind::Answer, answer));
+        }
+        for (kind, written) in &release.inline {
+            components.insert(*kind, inline(*kind, written));
+        }
+        Ok(components)
+    }
+}
+
+fn json<T: Serialize>(app: &AppName, content: &T) -> Result<Value, Finding> {
+    serde_json::to_value(content).map_err(|error| {
+        finding(
+            app,
+            "no_canonical_form",
+            format!("a component cannot be written as JSON: {error}"),
+            "mend the value",
+        )
+    })
+}
+
+fn inline(kind: ComponentKind, written: &Inline) -> ResolvedComponent {
+    ResolvedComponent {
+        name: written.name.clone().unwrap_or_else(|| kind.key().to_owned()),
+        version: written.version.clone(),
+        content: Value::Object(written.content.clone()),
+    }
+}
+
+/// The content of a prompt: its messages, the partials its templates can reach
+/// and the variables of the app.
+///
+/// Partials that no template of this prompt can reach stay out, so that a new
+/// partial for one prompt makes no new release of the others.
+fn prompt_content(name: &str, app: &AppSpec, prompt: &PromptSpec) -> PromptContent {
+    let messages = prompt
+        .messages
+        .iter()
+        .map(|message| match message {
+            PromptMessageSpec::Template { role, template } => PromptMessage::Template {
+                role: role.clone(),
+                file: format!("prompts/{name}/{template}"),
+                template: prompt.templates.get(template).cloned().unwrap_or_default(),
+            },
+            PromptMessageSpec::Conversation => PromptMessage::Conversation,
+        })
+        .collect();
+    let variables = app
+        .variables
+        .iter()
+        .map(|(name, variable)| {
+            // A description is for people: mending a typo makes no new release.
+            let shaping = Variable { description: None, ..variable.clone() };
+            (name.clone(), shaping)
+        })
+        .collect();
+    PromptContent { messages, partials: reachable(prompt, &app.partials), variables }
+}
+
+/// Partials whose name occurs in a template or in a reachable partial. A name
+/// that merely occurs in text is included too: too many is only more content.
+fn reachable(prompt: &PromptSpec, partials: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let mut texts: Vec<&str> = prompt.templates.values().map(String::as_str).collect();
+    while let Some(text) = texts.pop() {
+        let all = names_computed(text);
+        for (name, content) in partials {
+            if (all || text.contains(name.as_str())) && !found.contains_key(name) {
+                found.insert(name.clone(), content.clone());
+                texts.push(content);
+            }
+        }
+    }
+    found
+}
+
+/// True if a template may take in a partial whose name is not written out
+/// (`{% include kind ~ ".j2" %}`): then every partial may be reached.
+fn names_computed(text: &str) -> bool {
+    ["include", "import", "from", "extends"].iter().any(|word| {
+        text.match_indices(word).any(|(at, _)| {
+            let rest = text.get(at + word.len()..).unwrap_or_default().trim_start();
+            let before = text.get(..at).unwrap_or_default().trim_end();
+            before.ends_with(['%', '-', '+']) && !rest.starts_with(['"', '\''])
+        })
+    })
+}
+
+fn finding(app: &AppName, code: &str, message: String, mend: &str) -> Finding {
+    Finding {
+        code: code.to_owned(),
+        severity: Severity::Error,
+        place: Some(Place { file: format!("apps/{app}/release.yaml"), ..Place::default() }),
+        message,
+        explanation: "a release must name every component it is made of".to_owned(),
+        mend: mend.to_owned(),
+        replacement: None,
+        excerpt: None,
+    }
+}

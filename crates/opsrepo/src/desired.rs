@@ -1,0 +1,125 @@
+//! What the files of one commit say, taken together.
+
+use crate::{AppSpec, Aliases, ModelSpec, Settings};
+use domain::finding::Finding;
+use domain::ids::{AppName, Digest, EnvName, ReleaseId};
+use domain::policy::RolloutPolicy;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The desired state of everything in the repository, as far as it reads. What
+/// does not read is absent here and a finding beside it.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    /// `tidegate.yaml`; the defaults if it is missing or faulty.
+    pub settings: Settings,
+    /// The apps whose `app.yaml` reads.
+    pub apps: BTreeMap<AppName, AppSpec>,
+    /// The models that read, by name.
+    pub models: BTreeMap<String, ModelSpec>,
+    /// The promoted state: environment → app → aliases.
+    pub environments: BTreeMap<EnvName, BTreeMap<AppName, Aliases>>,
+    /// Digest of every file, faulty ones included.
+    pub(crate) digests: BTreeMap<String, Digest>,
+    /// Everything that was found wrong.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Desired {
+    /// The rollout plan of an app, if the app has one that reads.
+    pub fn policy(&self, app: &AppName) -> Option<&RolloutPolicy> {
+        self.apps.get(app)?.rollout.as_ref()
+    }
+
+    /// What an environment's `production` alias of an app points at.
+    pub fn production(&self, env: &EnvName, app: &AppName) -> Option<ReleaseId> {
+        self.environments.get(env)?.get(app)?.production
+    }
+
+    /// What an environment's `candidate` alias of an app points at.
+    pub fn candidate(&self, env: &EnvName, app: &AppName) -> Option<ReleaseId> {
+        self.environments.get(env)?.get(app)?.candidate
+    }
+
+    /// The large texts the app's release names by digest: its recordings.
+    pub fn blobs(&self, app: &AppName) -> Vec<(Digest, Arc<[u8]>)> {
+        let model = self.apps.get(app).and_then(|spec| spec.release.as_ref()).map(|r| &r.model);
+        let Some(model) = model.and_then(|name| self.models.get(name)) else { return Vec::new() };
+        model.recordings.iter().map(|file| (file.digest, Arc::clone(&file.bytes))).collect()
+    }
+
+    /// Digest of every file the app depends on: what approvals bind to. Covers
+    /// what the release id leaves out (rollout plan, fallback, app settings,
+    /// evaluation cases), so that nobody's yes outlives a change of them.
+    pub fn content_digest(&self, app: &AppName) -> Digest {
+        let paths = self.dependencies(app);
+        let mut text = String::new();
+        for (path, digest) in self.digests.iter().filter(|(path, _)| paths.covers(path)) {
+            // Paths hold no line end (`parse` refuses them), so this is injective.
+            text.push_str(path);
+            text.push('\n');
+            text.push_str(&digest.hex());
+            text.push('\n');
+        }
+        Digest::of(text.as_bytes())
+    }
+
+    /// The apps that depend on any of these paths.
+    pub fn apps_touched<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> BTreeSet<AppName> {
+        let paths: Vec<&str> = paths.into_iter().collect();
+        self.apps
+            .keys()
+            .filter(|app| {
+                let dependencies = self.dependencies(app);
+                paths.iter().any(|path| dependencies.covers(path))
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// What is wrong with the files this app depends on.
+    pub fn findings(&self, app: &AppName) -> Vec<Finding> {
+        let paths = self.dependencies(app);
+        self.findings
+            .iter()
+            .filter(|f| f.place.as_ref().is_some_and(|place| paths.covers(&place.file)))
+            .cloned()
+            .collect()
+    }
+
+    fn dependencies(&self, app: &AppName) -> Dependencies<'_> {
+        let release = self.apps.get(app).and_then(|spec| spec.release.as_ref());
+        let model = release.map(|release| release.model.as_str());
+        let recordings = model
+            .and_then(|name| self.models.get(name))
+            .map(|model| model.recordings.as_slice())
+            .unwrap_or_default();
+        Dependencies {
+            folder: format!("apps/{app}/"),
+            model: model.map(|name| format!("models/{name}.yaml")),
+            recordings: recordings.iter().map(|file| file.path.as_str()).collect(),
+        }
+    }
+}
+
+/// The files one app depends on.
+struct Dependencies<'a> {
+    folder: String,
+    model: Option<String>,
+    recordings: BTreeSet<&'a str>,
+}
+
+/// Where the partials for all apps lie.
+pub(crate) const SHARED_PARTIALS: &str = "prompts/_shared/";
+/// The root file.
+pub(crate) const SETTINGS_FILE: &str = "tidegate.yaml";
+
+impl Dependencies<'_> {
+    fn covers(&self, path: &str) -> bool {
+        path.starts_with(&self.folder)
+            || path.starts_with(SHARED_PARTIALS)
+            || path == SETTINGS_FILE
+            || self.model.as_deref() == Some(path)
+            || self.recordings.contains(path)
+    }
+}
