@@ -1,0 +1,29 @@
+//! Every call that leaves the house: HTTP, and the providers that answer.
+//!
+//! - [`http`]: one pooled client for everything that dials out,
+//! - [`provider`]: what a gateway asks for an answer, whole or as a stream,
+//! - [`sse`]: server-sent events cut at their boundaries, byte for byte,
+//! - [`tap`]: what is learnt from an answer while it passes through.
+//!
+//! What must stay true:
+//! - nothing here decides who answers, what a failure means for a release, or
+//!   what a caller is told: it reports what happened, once, in a closed set of
+//!   kinds;
+//! - an answer's bytes are passed on as they came. Only what arrives incomplete
+//!   (a torn event at a cut) is held back;
+//! - every length that comes from outside has a named limit;
+//! - prompts, answers and keys print redacted.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "tests may panic"
+    )
+)]
+
+pub mod http;
+pub mod provider;
+pub mod sse;
+pub mod tap;

@@ -6,7 +6,7 @@
 
 use crate::component::Component;
 use crate::component::ComponentKind;
-use crate::ids::{AppName, Digest, EnvName, Generation, PersonName, ReleaseId, RolloutId};
+use crate::ids::{AppName, Digest, EnvName, GatewayName, Generation, PersonName, ReleaseId, RolloutId};
 use crate::keys::{PublicKey, SecretKey};
 use crate::policy::SubjectKey;
 use crate::rollout::Exposure;
@@ -95,6 +95,28 @@ pub struct Kill {
     pub since: Timestamp,
     /// Who threw it.
     pub by: PersonName,
+}
+
+/// A kill switch thrown (or released) at a gateway itself, with everything else
+/// down. The gateway acts on it at once, keeps it in a journal on its own disk
+/// and delivers it until control has it; delivery is at least once, [`LocalKill::id`]
+/// tells repetitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalKill {
+    /// Unique: names this entry for ever.
+    pub id: String,
+    /// Where it was thrown.
+    pub gateway: GatewayName,
+    /// When.
+    pub at: Timestamp,
+    /// Which app.
+    pub app: AppName,
+    /// True if thrown, false if released.
+    pub killed: bool,
+    /// [`Grant::name`] of the token that did it.
+    pub by: String,
+    /// Why, in the operator's words.
+    pub reason: String,
 }
 
 /// A release with its content.
