@@ -1,0 +1,7 @@
+//! Rules about the shape of the repository, as ordinary tests. A rule that is
+//! only written down is forgotten; each of these names the file and the mend.
+
+mod arrows;
+mod docs;
+mod files;
+mod tree;
