@@ -1,0 +1,152 @@
+//! Cells: merged when they come in, read by rollout or by app.
+
+use super::{PRUNE_CHUNK, arm_of, name_of, rollout_column, rollout_of};
+use crate::{Store, StoreError};
+use analysis::{Cell, CellKey};
+use domain::ids::{AppName, RolloutId};
+use domain::units::{Share, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+/// Adds what was counted to what is stored under the same key.
+pub(super) async fn merge(
+    connection: &mut SqliteConnection,
+    key: &CellKey,
+    cell: &Cell,
+) -> Result<(), StoreError> {
+    let stored: Option<String> = sqlx::query_scalar(
+        "SELECT cell FROM cells WHERE rollout = ? AND second = ? AND app = ? AND release = ?
+         AND arm = ? AND step = ? AND share = ?",
+    )
+    .bind(rollout_column(key.rollout)?)
+    .bind(key.second)
+    .bind(key.app.as_str())
+    .bind(key.release.to_string())
+    .bind(key.arm.key())
+    .bind(i64::from(key.step))
+    .bind(i64::from(key.share.bp()))
+    .fetch_optional(&mut *connection)
+    .await?;
+    let json = match stored {
+        Some(text) => {
+            let mut merged = parse(&text)?;
+            merged.merge(cell);
+            serde_json::to_string(&merged)
+        }
+        None => serde_json::to_string(cell),
+    };
+    let json = json.map_err(|e| StoreError::unreadable("cell", e))?;
+    sqlx::query(
+        "INSERT INTO cells (rollout, second, app, release, arm, step, share, cell)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (rollout, second, app, release, arm, step, share)
+         DO UPDATE SET cell = excluded.cell",
+    )
+    .bind(rollout_column(key.rollout)?)
+    .bind(key.second)
+    .bind(key.app.as_str())
+    .bind(key.release.to_string())
+    .bind(key.arm.key())
+    .bind(i64::from(key.step))
+    .bind(i64::from(key.share.bp()))
+    .bind(json)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Cell, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::unreadable("cell", e))
+}
+
+fn read(row: &SqliteRow) -> Result<(CellKey, Cell), StoreError> {
+    let share: u16 = row.try_get("share")?;
+    let key = CellKey {
+        app: name_of("cell", row.try_get("app")?)?,
+        release: name_of("cell", row.try_get("release")?)?,
+        arm: arm_of(row.try_get("arm")?)?,
+        rollout: rollout_of(row.try_get("rollout")?),
+        step: row.try_get("step")?,
+        share: Share::from_bp(share),
+        second: row.try_get("second")?,
+    };
+    Ok((key, parse(row.try_get("cell")?)?))
+}
+
+impl Store {
+    /// Cells of a rollout whose second lies in `[since, until)`, in order of
+    /// time.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn cells(
+        &self,
+        rollout: RolloutId,
+        since: i64,
+        until: i64,
+    ) -> Result<Vec<(CellKey, Cell)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM cells WHERE rollout = ? AND second >= ? AND second < ?
+             ORDER BY rollout, second, app, release, arm, step, share",
+        )
+        .bind(rollout_column(Some(rollout))?)
+        .bind(since)
+        .bind(until)
+        .fetch_all(self.telemetry.readers())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Cells of an app, in a rollout or not, whose second lies in
+    /// `[since, until)`, in order of time.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn app_cells(
+        &self,
+        app: &AppName,
+        since: i64,
+        until: i64,
+    ) -> Result<Vec<(CellKey, Cell)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM cells WHERE app = ? AND second >= ? AND second < ? ORDER BY second",
+        )
+        .bind(app.as_str())
+        .bind(since)
+        .bind(until)
+        .fetch_all(self.telemetry.readers())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Forgets cells from before this moment; says how many went.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn prune_cells(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.prune(
+            "DELETE FROM cells WHERE rowid IN (SELECT rowid FROM cells WHERE second < ? LIMIT ?)",
+            before.second(),
+        )
+        .await
+    }
+
+    /// Deletes in chunks, one transaction each.
+    pub(super) async fn prune(&self, sql: &'static str, before: i64) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        loop {
+            let mut writing = self.telemetry.write().await?;
+            let chunk = sqlx::query(sql)
+                .bind(before)
+                .bind(PRUNE_CHUNK)
+                .execute(writing.connection())
+                .await?
+                .rows_affected();
+            writing.commit().await?;
+            gone += chunk;
+            if chunk == 0 {
+                return Ok(gone);
+            }
+        }
+    }
+}

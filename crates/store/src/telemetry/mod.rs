@@ -1,0 +1,54 @@
+//! What gateways measured: cells, request records, feedback.
+//!
+//! Gateways ship batches at least once; [`ingest`](crate::Store::ingest) makes
+//! that exactly once, in one transaction per batch. Cells of all gateways merge
+//! into one per key, so a verdict reads the same numbers however many gateways
+//! there are.
+//!
+//! All of this may be lost without harm to the state, and all of it is pruned.
+
+mod cells;
+mod feedback;
+mod ingest;
+mod requests;
+mod statements;
+
+pub use feedback::{FEEDBACK_PATIENCE, MAX_WAITING_FEEDBACK};
+pub use ingest::Ingested;
+pub use requests::RequestQuery;
+pub use statements::{Statement, StatementQuery};
+
+use crate::StoreError;
+use crate::object::signed;
+use domain::ids::RolloutId;
+use domain::routing::Arm;
+
+/// Rows deleted in one transaction when pruning, so that ingest never waits
+/// long for its turn.
+const PRUNE_CHUNK: i64 = 5000;
+
+/// A rollout as a column that is never NULL.
+fn rollout_column(rollout: Option<RolloutId>) -> Result<i64, StoreError> {
+    rollout.map_or(Ok(-1), |id| signed(id.0, "the number of a rollout"))
+}
+
+/// The rollout of a column.
+fn rollout_of(column: i64) -> Option<RolloutId> {
+    u64::try_from(column).ok().map(RolloutId)
+}
+
+/// The arm of a column.
+fn arm_of(key: &str) -> Result<Arm, StoreError> {
+    [Arm::Stable, Arm::Control, Arm::Candidate, Arm::Shadow]
+        .into_iter()
+        .find(|arm| arm.key() == key)
+        .ok_or_else(|| StoreError::unreadable("arm", format!("`{key}` is none")))
+}
+
+/// The value of a typed name in a column.
+fn name_of<T: std::str::FromStr<Err = domain::ids::InvalidId>>(
+    what: &str,
+    text: &str,
+) -> Result<T, StoreError> {
+    text.parse().map_err(|e: domain::ids::InvalidId| StoreError::unreadable(what, e))
+}
