@@ -5,15 +5,35 @@
 //! because cells hold integers only and all sums run in a fixed order.
 //!
 //! - [`sketch`]: one distribution as mergeable integer counts,
-//! - [`cells`]: what gateways count per second, and the batches they ship.
+//! - [`cells`]: what gateways count per second, and the batches they ship,
+//! - [`verdict()`]: one signal, one moment; [`observe()`]: all of them,
+//! - [`label`]: who served the bad outcomes, exactly; [`betting`]: whose mean
+//!   is higher, always valid; [`limits`]: absolute limits.
+//!
+//! A verdict is a function of all cells known at its time. Nothing is carried
+//! from look to look, so a restart, a second controller or a replay says the
+//! same, and looking more often costs no risk.
 
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
+pub mod betting;
 pub mod cells;
+mod compare;
+mod events;
+pub mod label;
+pub mod limits;
+mod measure;
+mod observe;
+mod series;
 pub mod sketch;
+pub mod tails;
+mod verdict;
 
-pub use cells::{Batch, Cell, CellKey, Event, FeedbackCell};
+pub use cells::{Batch, Cell, CellKey, Cells, Event, FeedbackCell};
+pub use compare::NEGLIGIBLE_RATE;
+pub use observe::observe;
 pub use sketch::Sketch;
+pub use verdict::{UNUSABLE_SHARE, Window, verdict};

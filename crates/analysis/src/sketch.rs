@@ -79,6 +79,13 @@ impl Sketch {
         Ok(())
     }
 
+    /// Counts one number several times; NaN is not counted.
+    pub(crate) fn add_times(&mut self, value: f64, times: u64) {
+        if let Some(bucket) = Bucket::of(value) {
+            self.count_in(bucket, times);
+        }
+    }
+
     fn count_in(&mut self, bucket: Bucket, times: u64) {
         let slot = if bucket.0 == 0 { &mut self.zeros } else { self.buckets.entry(bucket.0).or_default() };
         *slot = slot.saturating_add(times);
