@@ -232,6 +232,18 @@ fn default_min_samples() -> u64 {
     20
 }
 
+/// Signals a gateway measures by itself, on mirrored answers too. Any other
+/// name is posted as feedback.
+pub const BUILT_IN_SIGNALS: [&str; 7] =
+    ["error", "latency_ms", "ttft_ms", "cost", "output_tokens", "fallback", "schema_failure"];
+
+impl Signal {
+    /// True if gateways measure this by themselves.
+    pub fn is_built_in(&self) -> bool {
+        BUILT_IN_SIGNALS.contains(&self.name.as_str())
+    }
+}
+
 /// The kind of number a signal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

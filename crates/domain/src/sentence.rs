@@ -21,15 +21,29 @@ pub struct Sentence {
 impl Sentence {
     /// A sentence from a template: `{name}` is replaced by the parameter.
     /// A missing parameter stays visible as `{name}`, so that tests find it.
+    /// A value is never read as a template itself.
     pub fn render(code: &str, template: &str, params: Map<String, Value>) -> Self {
-        let mut text = template.to_owned();
-        for (key, value) in &params {
-            let shown = match value {
-                Value::String(s) => s.clone(),
-                other => other.to_string(),
+        let mut text = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            text.push_str(before);
+            let value = after.split_once('}').and_then(|(key, tail)| Some((params.get(key)?, tail)));
+            rest = match value {
+                Some((Value::String(value), tail)) => {
+                    text.push_str(value);
+                    tail
+                }
+                Some((value, tail)) => {
+                    text.push_str(&value.to_string());
+                    tail
+                }
+                None => {
+                    text.push('{');
+                    after
+                }
             };
-            text = text.replace(&format!("{{{key}}}"), &shown);
         }
+        text.push_str(rest);
         Self { code: code.to_owned(), params, text }
     }
 }
@@ -43,4 +57,24 @@ macro_rules! params {
         $( map.insert($key.to_owned(), ::serde_json::json!($value)); )*
         map
     }};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_put_in_once_and_gaps_stay_visible() {
+        for (template, want) in [
+            ("{a} of {n}", "{n} of 3"),
+            ("{n}{n}", "33"),
+            ("{missing} stays", "{missing} stays"),
+            ("{ {n}", "{ 3"),
+            ("open {", "open {"),
+            ("plain", "plain"),
+        ] {
+            let sentence = Sentence::render("c", template, params! {"a" => "{n}", "n" => 3});
+            assert_eq!(sentence.text, want);
+        }
+    }
 }

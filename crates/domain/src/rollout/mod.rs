@@ -11,13 +11,27 @@
 //! - a final phase is final: no action ever follows it;
 //! - a rollout rolls back at most once, and a rollback is not rolled back;
 //! - the candidate's weight never falls except to zero.
+//!
+//! Where to look: `step` is the order of one look, `limits` what failing and
+//! missing signals lead to, `advance` what a step waits for, `decide` the four
+//! things that can be decided, `command` what people tell it, `sentences` and
+//! `show` how it is said.
 
+mod advance;
 mod command;
+mod decide;
+mod limits;
 mod report;
+mod sentences;
+mod show;
 mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, CommandError, apply};
 pub use report::{Report, SignalReport, Waiting};
-pub use state::{Breach, Exposure, Observation, PauseCause, Phase, RolloutState, StepCounts};
+pub use state::{
+    Breach, Exposure, NewRollout, Observation, Pause, PauseCause, Phase, RolloutState, StepCounts,
+};
 pub use step::{Action, Stepped, step};

@@ -1,7 +1,10 @@
 //! What one look said, kept for "why is it waiting?".
 
+use super::sentences;
 use super::state::{Exposure, StepCounts};
+use super::step::Machine;
 use crate::ids::{Generation, RolloutId};
+use crate::policy::{Signal, Sustained};
 use crate::sentence::Sentence;
 use crate::units::{Span, Timestamp};
 use crate::verdict::Verdict;
@@ -62,19 +65,39 @@ pub struct Report {
     pub summary: Sentence,
 }
 
-/// A report without signals, for a state nothing was seen of.
-pub(super) fn empty(state: &super::RolloutState, now: Timestamp) -> Report {
+/// What this look says, made from the state it led to.
+pub(super) fn of(machine: &Machine<'_>) -> Report {
+    let state = &machine.state;
+    let waiting = machine.waiting();
     Report {
         rollout: state.id,
         generation: state.generation,
-        at: now,
+        at: machine.now,
         phase: state.phase.word().to_owned(),
         step: state.step,
         steps: state.policy.steps.len(),
         exposure: state.exposure,
-        counts: StepCounts::default(),
-        waiting: Waiting::default(),
-        signals: Vec::new(),
-        summary: Sentence::render("waiting", "Nothing seen yet.", serde_json::Map::new()),
+        counts: machine.counts,
+        signals: state
+            .policy
+            .signals
+            .iter()
+            .filter_map(|s| machine.verdict(s).map(|v| signal(machine, s, v)))
+            .collect(),
+        summary: sentences::summary(machine, &waiting),
+        waiting,
+    }
+}
+
+fn signal(machine: &Machine<'_>, signal: &Signal, verdict: &Verdict) -> SignalReport {
+    let state = &machine.state;
+    SignalReport {
+        verdict: verdict.clone(),
+        over: state.breaches.get(&signal.name).map_or(0, |b| b.checks),
+        over_needed: match signal.sustained {
+            Some(Sustained::Checks(checks)) => checks,
+            _ => 0,
+        },
+        text: sentences::row(state, signal, Some(verdict), machine.now),
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::ids::{AppName, ChangeId, EnvName, Generation, PersonName, ReleaseId, RolloutId};
 use crate::people::Role;
-use crate::policy::RolloutPolicy;
+use crate::policy::{RolloutPolicy, Step};
 use crate::sentence::Sentence;
 use crate::units::{Share, Timestamp};
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// True while the plan is followed: limits are armed, commands are taken.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Phase::Running | Phase::Paused { .. })
+    }
+
     /// True if nothing follows.
     pub fn is_final(&self) -> bool {
         matches!(self, Phase::Promoted | Phase::RolledBack)
@@ -87,8 +92,38 @@ pub struct Breach {
     pub checks: u32,
 }
 
+/// What a pause remembers beside its cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when. The clock of the step stands still meanwhile.
+    pub since: Timestamp,
+    /// The signals that asked for it, if signals did.
+    pub signals: Vec<String>,
+    /// Why, and who decides, in a sentence.
+    pub why: Sentence,
+}
+
+/// What a rollout begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRollout {
+    /// Its number.
+    pub id: RolloutId,
+    /// The app.
+    pub app: AppName,
+    /// The environment whose alias will move.
+    pub environment: EnvName,
+    /// The change it carries out.
+    pub change: ChangeId,
+    /// The release on trial.
+    pub candidate: ReleaseId,
+    /// The release everyone has now, and goes back to.
+    pub stable: ReleaseId,
+    /// The plan, as merged.
+    pub policy: RolloutPolicy,
+}
+
 /// Everything the controller remembers about a rollout. Plain data; only
-/// [`super::step`] and [`super::apply`] make new ones.
+/// [`RolloutState::begin`], [`super::step`] and [`super::apply`] make new ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutState {
     /// Its number.
@@ -118,6 +153,18 @@ pub struct RolloutState {
     /// Signals a person has looked at and accepted (`resume` after a pause);
     /// they no longer pause, but still roll back where the policy says so.
     pub waived: Vec<String>,
+    /// Signals that had their `min_samples` on the candidate at some time.
+    #[serde(default)]
+    pub sampled: BTreeSet<String>,
+    /// Signals whose failure people were told of (action `notify`).
+    #[serde(default)]
+    pub notified: BTreeSet<String>,
+    /// A person said yes to the approval step under way.
+    #[serde(default)]
+    pub approved: bool,
+    /// Set while the phase is `paused`.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Since when measurements have been missing.
     pub missing_since: Option<Timestamp>,
     /// When the rollout began.
@@ -130,8 +177,72 @@ pub struct RolloutState {
     pub decision: Option<Sentence>,
     /// The person behind the final decision, if it was one.
     pub decided_by: Option<PersonName>,
-    /// Version of this record; every stored step makes the next.
+    /// Version of this record. Any difference but `last_check` makes the next,
+    /// so that a person who looked a while ago can still act if nothing
+    /// happened since.
     pub generation: Generation,
+}
+
+impl RolloutState {
+    /// A rollout at the beginning of its first step. Publish a snapshot once it
+    /// is stored.
+    pub fn begin(new: NewRollout, now: Timestamp) -> Self {
+        let mut state = Self {
+            id: new.id,
+            app: new.app,
+            environment: new.environment,
+            change: new.change,
+            candidate: new.candidate,
+            stable: new.stable,
+            policy: new.policy,
+            phase: Phase::Running,
+            step: 0,
+            step_since: now,
+            exposure: Exposure::default(),
+            breaches: BTreeMap::new(),
+            waived: Vec::new(),
+            sampled: BTreeSet::new(),
+            notified: BTreeSet::new(),
+            approved: false,
+            pause: None,
+            missing_since: None,
+            started_at: now,
+            last_check: None,
+            decided_at: None,
+            decision: None,
+            decided_by: None,
+            generation: Generation(1),
+        };
+        state.exposure = state.planned_exposure();
+        state
+    }
+
+    /// The step under way; none past the end of the plan.
+    pub fn current_step(&self) -> Option<&Step> {
+        self.policy.steps.get(self.step)
+    }
+
+    /// What the plan says gateways are told in the step under way. A shadow
+    /// lasts until the next weight; weights only grow.
+    pub(super) fn planned_exposure(&self) -> Exposure {
+        let mut exposure = Exposure::default();
+        for step in self.policy.steps.iter().take(self.step.saturating_add(1)) {
+            match step {
+                Step::Shadow(shadow) => exposure.shadow = shadow.share,
+                Step::Weight(weight) => {
+                    let weight = exposure.weight.max(weight.share);
+                    exposure = Exposure { weight, shadow: Share::NONE };
+                }
+                Step::Hold(_) | Step::Approval(_) | Step::Promote(_) => {}
+            }
+        }
+        exposure
+    }
+
+    /// True if a person has looked at this signal's failure and accepted it.
+    pub fn is_waived(&self, signal: &str) -> bool {
+        self.waived.iter().any(|s| s == signal)
+    }
 }
 
 /// Answers counted in the step under way, for `min_requests` and `until`.

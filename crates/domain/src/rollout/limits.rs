@@ -1,0 +1,180 @@
+//! What failing and missing signals lead to, in every phase that is open.
+//!
+//! A breach of an absolute limit must last as long as the policy says
+//! (`sustained`). "Worse than control" acts at once: that verdict is already
+//! made over all looks at the stated risk. A look without numbers neither
+//! counts toward a breach nor clears it.
+
+use super::step::{Action, Machine};
+use super::{Breach, PauseCause, Phase, sentences};
+use crate::people::Role;
+use crate::policy::{MissingAction, Signal, SignalAction, Sustained};
+use crate::verdict::{Outcome, Reason, Verdict};
+
+impl Machine<'_> {
+    /// The verdict on a signal of the policy, if there is one.
+    pub(super) fn verdict(&self, signal: &Signal) -> Option<&Verdict> {
+        self.seen.verdicts.iter().find(|v| v.signal == signal.name)
+    }
+
+    /// A signal nobody judged counts as one without data.
+    pub(super) fn outcome(&self, signal: &Signal) -> Outcome {
+        self.verdict(signal).map_or(Outcome::NoData, |v| v.outcome)
+    }
+
+    /// True if the present exposure can yield numbers for this signal. Nobody
+    /// sees a mirrored answer, so nobody posts feedback on it.
+    fn is_measurable(&self, signal: &Signal) -> bool {
+        let exposure = self.state.exposure;
+        exposure.weight.bp() > 0 || (exposure.shadow.bp() > 0 && signal.is_built_in())
+    }
+
+    /// Signals that should have numbers now and have none that can be used.
+    pub(super) fn missing(&self) -> Vec<&Signal> {
+        let silent = |s: &&Signal| matches!(self.outcome(s), Outcome::NoData | Outcome::Inconclusive);
+        self.state.policy.signals.iter().filter(|s| self.is_measurable(s)).filter(silent).collect()
+    }
+
+    /// Notes what this look adds to memory: samples, breaches, silence.
+    pub(super) fn remember(&mut self) {
+        for signal in self.state.policy.signals.clone() {
+            let Some(verdict) = self.verdict(&signal) else { continue };
+            if verdict.candidate.n >= signal.min_samples.max(1) {
+                self.state.sampled.insert(signal.name.clone());
+            }
+            self.remember_breach(&signal, self.outcome(&signal));
+        }
+        let silent = !self.missing().is_empty();
+        self.state.missing_since =
+            silent.then(|| self.state.missing_since.unwrap_or(self.now));
+    }
+
+    fn remember_breach(&mut self, signal: &Signal, outcome: Outcome) {
+        match outcome {
+            Outcome::Fail => {
+                let new = Breach { since: self.now, checks: 0 };
+                let breach = self.state.breaches.entry(signal.name.clone()).or_insert(new);
+                breach.checks = breach.checks.saturating_add(1);
+            }
+            Outcome::Pass | Outcome::Hold => {
+                self.state.breaches.remove(&signal.name);
+            }
+            Outcome::NoData | Outcome::Inconclusive => {}
+        }
+    }
+
+    /// True if this failure has lasted long enough to act on.
+    fn is_sustained(&self, signal: &Signal, verdict: &Verdict) -> bool {
+        if verdict.reason == Reason::WorseThanControl {
+            return true;
+        }
+        let Some(breach) = self.state.breaches.get(&signal.name) else { return false };
+        match signal.sustained {
+            None => true,
+            Some(Sustained::Checks(checks)) => breach.checks >= checks,
+            Some(Sustained::For(span)) => self.now.since(breach.since) >= span,
+        }
+    }
+
+    /// Failures that count now, with the policy's action, in the policy's order.
+    fn failures(&self) -> Vec<(Signal, Verdict)> {
+        let signals = self.state.policy.signals.iter();
+        signals
+            .filter_map(|s| self.verdict(s).map(|v| (s, v)))
+            .filter(|(s, v)| v.outcome == Outcome::Fail && self.is_sustained(s, v))
+            .map(|(s, v)| (s.clone(), v.clone()))
+            .collect()
+    }
+
+    /// The worst action among the failing signals wins.
+    pub(super) fn react_to_failures(&mut self) {
+        let failures = self.failures();
+        if let Some((signal, verdict)) = failures.iter().find(|(s, _)| s.action == SignalAction::Rollback) {
+            let breach = self.state.breaches.get(&signal.name).copied();
+            let why = sentences::went_back_on_signal(&self.state, signal, verdict, breach, self.now);
+            self.roll_back(why, None);
+            return;
+        }
+        self.tell(&failures);
+        let stops: Vec<_> = failures
+            .into_iter()
+            .filter(|(s, _)| matches!(s.action, SignalAction::Pause | SignalAction::RequireApproval))
+            .filter(|(s, _)| !self.state.is_waived(&s.name))
+            .collect();
+        self.stop_for(&stops);
+    }
+
+    fn tell(&mut self, failures: &[(Signal, Verdict)]) {
+        for (signal, verdict) in failures.iter().filter(|(s, _)| s.action == SignalAction::Notify) {
+            if self.state.notified.insert(signal.name.clone()) {
+                let what = sentences::row(&self.state, signal, Some(verdict), self.now);
+                self.actions.push(Action::Notify { what });
+            }
+        }
+    }
+
+    /// Pauses, or makes a pause weightier, for signals nobody has accepted yet.
+    fn stop_for(&mut self, stops: &[(Signal, Verdict)]) {
+        let asks_review = stops.iter().find(|(s, _)| s.action == SignalAction::Pause);
+        let Some((signal, verdict)) = asks_review.or(stops.first()) else { return };
+        let (cause, role) = match asks_review {
+            Some(_) => (PauseCause::Signal, Role::Operator),
+            None => (PauseCause::RequireApproval, Role::Approver),
+        };
+        let known = self.state.pause.as_ref().map(|p| p.signals.clone()).unwrap_or_default();
+        let news = stops.iter().any(|(s, _)| !known.contains(&s.name));
+        if !news && !self.is_lighter_than(cause) {
+            return;
+        }
+        let mut signals = known;
+        for (stop, _) in stops {
+            if !signals.contains(&stop.name) {
+                signals.push(stop.name.clone());
+            }
+        }
+        let why = sentences::paused_by_signal(&self.state, signal, verdict, cause, role);
+        self.pause(cause, role, signals, why);
+    }
+
+    fn is_lighter_than(&self, cause: PauseCause) -> bool {
+        match &self.state.phase {
+            Phase::Paused { cause: present, .. } => weight(*present) < weight(cause),
+            _ => true,
+        }
+    }
+
+    /// Data that stays away holds, then does what the policy says.
+    pub(super) fn react_to_silence(&mut self) {
+        let policy = self.state.policy.missing;
+        let Some(since) = self.state.missing_since.filter(|_| self.state.phase.is_open()) else {
+            return;
+        };
+        if self.now.since(since) < policy.hold_for {
+            return;
+        }
+        let names: Vec<_> = self.missing().iter().map(|s| s.name.clone()).collect();
+        match policy.then {
+            MissingAction::Rollback => {
+                let why = sentences::went_back_on_silence(&self.state, &names, since, self.now);
+                self.roll_back(why, None);
+            }
+            MissingAction::Pause if self.state.phase == Phase::Running => {
+                let why = sentences::paused_by_silence(&self.state, &names, since);
+                self.pause(PauseCause::MissingData, Role::Operator, Vec::new(), why);
+            }
+            MissingAction::Pause => {}
+        }
+    }
+}
+
+/// Which cause a pause shows when several hold.
+fn weight(cause: PauseCause) -> u8 {
+    match cause {
+        PauseCause::Signal => 2,
+        PauseCause::RequireApproval => 1,
+        PauseCause::ApprovalStep
+        | PauseCause::MissingData
+        | PauseCause::NoEvidence
+        | PauseCause::Person => 0,
+    }
+}
