@@ -1,0 +1,223 @@
+//! Commands and reconcilers: what people ask for, and what follows by itself.
+//!
+//! Map of the folder, in the order of a change's life:
+//! - [`caller`]: who is asking, and may they;
+//! - [`changes`]: propose, update, decide, withdraw;
+//! - [`gates`]: compose the release and run the gates over it;
+//! - [`effects`]: what git is told: merge, promote, revert (from the outbox);
+//! - [`rollouts`]: the tick that looks at every rollout, and people's commands;
+//! - [`breakglass`]: rollback and kill;
+//! - [`publish`]: from state to the snapshot gateways serve;
+//! - [`telemetry`]: what gateways ship;
+//! - [`why`], [`log`], [`listing`]: what people read.
+//!
+//! What must stay true:
+//! - a command is acknowledged only when it is durable and audited: every
+//!   write goes through one `store::Tx`;
+//! - `main` of the ops repo moves only in [`effects`];
+//! - every loop here is idempotent, takes no input, and wakes by timer and by
+//!   signal: one code path for "just happened" and "after a crash".
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
+)]
+
+pub mod breakglass;
+mod bump;
+pub mod caller;
+pub mod changes;
+mod effects;
+pub mod gates;
+mod git;
+mod incidents;
+mod init;
+pub mod keys;
+pub mod listing;
+pub mod log;
+pub mod people;
+pub mod problem;
+pub mod publish;
+mod reconcile;
+pub mod records;
+pub mod rollouts;
+pub mod telemetry;
+pub mod views;
+pub mod why;
+
+use crate::keys::Keys;
+use crate::problem::{Problem, ProblemKind};
+use crate::publish::Published;
+use crate::records::ReleaseRecord;
+use domain::ids::{EnvName, GatewayName, ReleaseId};
+use domain::units::{Clock, Span};
+use opsrepo::Repo;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::Store;
+use tokio::sync::{Mutex, Notify, watch};
+
+pub use caller::Caller;
+pub use init::{InitOptions, InitReport, init};
+
+/// What an installation is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The data directory: store, git, keys.
+    pub data: PathBuf,
+    /// Name of the installation in its audit log, for example `tidegate.example.com`.
+    pub origin: String,
+    /// Where people reach it, for links.
+    pub public_url: String,
+    /// Where apps reach the gateway, if this process runs one.
+    pub gateway_url: Option<String>,
+    /// The environment whose aliases are moved.
+    pub environment: EnvName,
+    /// Longest time between two looks of a loop.
+    pub look_every: Span,
+    /// How long a gateway may be silent before it is no longer waited for.
+    pub gateway_silence: Span,
+    /// The clock.
+    pub clock: Clock,
+    /// Path of the binary that git hooks call.
+    pub executable: PathBuf,
+}
+
+/// Everything `control` holds. One per process.
+pub struct Control {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) repo: Arc<Repo>,
+    pub(crate) keys: Keys,
+    pub(crate) main: Mutex<Option<Arc<git::Main>>>,
+    pub(crate) releases: Mutex<BTreeMap<ReleaseId, Arc<ReleaseRecord>>>,
+    pub(crate) publishing: Mutex<()>,
+    pub(crate) published: watch::Sender<Option<Arc<Published>>>,
+    pub(crate) gateways: std::sync::Mutex<BTreeMap<GatewayName, telemetry::Seen>>,
+    pub(crate) signing_log: Mutex<()>,
+    /// A gateway took up another snapshot.
+    pub(crate) heard: Notify,
+    /// Wakes the loops of [`reconcile`].
+    pub(crate) wake: Notify,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Control({})", self.config.data.display())
+    }
+}
+
+impl Control {
+    /// Opens an installation that [`init`] made, and publishes its snapshot.
+    ///
+    /// # Errors
+    /// The data directory is missing, damaged or in use.
+    pub async fn open(config: Config) -> Result<Arc<Self>, Problem> {
+        let store = Store::open(&config.data.join("state.db")).await.map_err(|e| {
+            Problem::new(
+                ProblemKind::Failed,
+                "store_unusable",
+                e.to_string(),
+                format!("is `{}` the data directory? make one with `tidegate init`", config.data.display()),
+            )
+        })?;
+        let repo = git::open(&config)?;
+        let keys = Keys::open(&config.data, &config.origin)?;
+        let control = Arc::new(Self {
+            clock: config.clock.clone(),
+            config,
+            store,
+            repo: Arc::new(repo),
+            keys,
+            main: Mutex::new(None),
+            releases: Mutex::new(BTreeMap::new()),
+            publishing: Mutex::new(()),
+            published: watch::channel(None).0,
+            gateways: std::sync::Mutex::new(BTreeMap::new()),
+            signing_log: Mutex::new(()),
+            heard: Notify::new(),
+            wake: Notify::new(),
+        });
+        control.start_new_apps().await?;
+        control.publish().await?;
+        Ok(control)
+    }
+
+    /// The configuration it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The key that signs snapshots and checkpoints, for gateways and auditors.
+    pub fn log_key(&self) -> String {
+        self.keys.log.verifying_key().to_string()
+    }
+
+    /// Every object of a kind, page by page.
+    pub(crate) async fn all<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: store::Kind,
+    ) -> Result<Vec<store::Versioned<T>>, Problem> {
+        let mut all = Vec::new();
+        let mut query = store::Query::of(kind).limit(store::MAX_PAGE);
+        loop {
+            let page = self.store.list(query.clone()).await?;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => query = query.after(Some(next)),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Something changed: look now instead of at the next turn.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.config.public_url.trim_end_matches('/'))
+    }
+}
+
+/// 404 with the word for the thing.
+pub(crate) fn not_found(what: &str, id: &str) -> Problem {
+    Problem::new(
+        ProblemKind::NotFound,
+        &format!("no_such_{what}"),
+        format!("there is no {what} `{id}`"),
+        format!("`tidegate {what} list` shows what there is"),
+    )
+}
+
+/// 500: something that should not fail did.
+pub(crate) fn wrong(what: &str, error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(
+        ProblemKind::Failed,
+        "failed",
+        format!("{what}: {error}"),
+        "try again; if it stays, the server's log says more",
+    )
+}
+
+impl From<store::StoreError> for Problem {
+    fn from(error: store::StoreError) -> Self {
+        wrong("the store", &error)
+    }
+}
+
+impl From<store::CommitError> for Problem {
+    fn from(error: store::CommitError) -> Self {
+        match error {
+            store::CommitError::Conflict { .. } => Problem::new(
+                ProblemKind::Conflict,
+                "changed_meanwhile",
+                format!("somebody changed it meanwhile: {error}"),
+                "look again before you act",
+            ),
+            other => wrong("the store", &other),
+        }
+    }
+}

@@ -1,0 +1,602 @@
+//! Changes: propose, update, decide, withdraw.
+//!
+//! A change is a branch in git and a record in the store. Git is written first:
+//! a branch nobody recorded harms nobody, a record without its branch would.
+
+use crate::caller::Caller;
+use crate::git::blocking;
+use crate::incidents::entry;
+use crate::problem::{Problem, ProblemKind};
+use crate::records::AppRecord;
+use crate::views::{ChangeView, Edit, NewApproval, NewChange, UpdateChange};
+use crate::{Control, effects, wrong};
+use domain::approval::{self, Approval, Decision};
+use domain::audit::Actor;
+use domain::change::{Change, ChangeState};
+use domain::ids::{AppName, ChangeId, Digest, Generation, PersonName};
+use domain::params;
+use domain::people::{Permission, Role};
+use domain::units::Timestamp;
+use opsrepo::{CommitId, Edits, Identity, NewCommit, Push, RefUpdate, Repo, RepoError};
+use std::collections::BTreeSet;
+use store::{Index, Kind, Query, Tx, Versioned};
+
+/// Fewest characters of a justification.
+const MIN_WHY: usize = 10;
+/// Most characters of a title.
+const MAX_TITLE: usize = 100;
+/// Most files in one change.
+const MAX_EDITS: usize = 200;
+
+impl Control {
+    /// Proposes a change: branch, commit under the caller's name, record; the
+    /// gates start at once.
+    ///
+    /// # Errors
+    /// `not_allowed`, `no_such_app`, `why_missing`, `nothing_changed`,
+    /// `bad_content`.
+    pub async fn create_change(&self, caller: &Caller, new: NewChange) -> Result<ChangeView, Problem> {
+        caller.must(Permission::Propose)?;
+        if new.why.trim().chars().count() < MIN_WHY {
+            return Err(invalid(
+                "why_missing",
+                "a change needs a justification of at least 10 characters",
+                "say in one sentence why; approvers and auditors read it",
+                "why",
+            ));
+        }
+        self.app_record(&new.app).await?;
+        let id = ChangeId(self.store.allocate("change").await?);
+        let now = self.clock.now();
+        let title = title(&new);
+        let (branch, head) = match new.branch.clone() {
+            Some(branch) => {
+                let (repo, name) = (self.repo.clone(), branch.clone());
+                let head = blocking(move || repo.branch(&name)).await?;
+                let head = head.ok_or_else(|| crate::not_found("branch", &branch))?;
+                self.no_open_change_on(&branch).await?;
+                (branch, head)
+            }
+            None => {
+                let branch = format!("changes/{}-{}", id.0, slug(&title));
+                let main = self.main().await?.head;
+                let commit = Authored {
+                    branch: branch.clone(),
+                    parent: main,
+                    edits: new.edits,
+                    bump: new.bump,
+                    message: format!("{title}\n\n{}\n", new.why.trim()),
+                    effect: format!("change/{id}/1"),
+                };
+                let head = self.commit_edits(caller, commit, now).await?;
+                (branch, head)
+            }
+        };
+        let draft = Draft {
+            id,
+            app: new.app,
+            title,
+            why: new.why.trim().to_owned(),
+            author: caller.name().clone(),
+            branch,
+            head,
+        };
+        let mut tx = Tx::new(now);
+        self.write_new_change(&mut tx, draft, caller.actor(), caller.source.as_deref(), now).await?;
+        self.store.commit(tx).await?;
+        self.wake();
+        self.change(caller, id).await
+    }
+
+    async fn write_new_change(
+        &self,
+        tx: &mut Tx,
+        draft: Draft,
+        actor: Actor,
+        source: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let look = self.look_at_branch(&draft.app, draft.head, &draft.author).await?;
+        let change = Change {
+            id: draft.id,
+            app: draft.app,
+            title: draft.title,
+            why: draft.why,
+            author: draft.author,
+            contributors: look.contributors,
+            branch: draft.branch,
+            head: draft.head.to_string(),
+            base: look.base.to_string(),
+            release: None,
+            production: None,
+            content: look.content,
+            state: ChangeState::Checking,
+            report: None,
+            requirements: Vec::new(),
+            approvals: Vec::new(),
+            merge_commit: None,
+            rollout: None,
+            revert_commit: None,
+            created_at: now,
+            updated_at: now,
+            generation: Generation(1),
+        };
+        tx.audit(
+            entry(now, actor, "change.created", &change.app)
+                .on(format!("change/{}", change.id))
+                .because(Some(&change.why))
+                .from(source)
+                .with(params! {"head" => change.head, "branch" => change.branch, "content" => change.content})
+                .into(),
+        );
+        tx.create(Kind::Change, change.id, &change, index(&change));
+        Ok(())
+    }
+
+    /// New content under the same number. Approvals of the old content are void
+    /// by themselves: they name its digest.
+    ///
+    /// # Errors
+    /// `not_open`, `changed_meanwhile`, `nothing_changed`, `bad_content`.
+    pub async fn update_change(
+        &self,
+        caller: &Caller,
+        id: ChangeId,
+        expected: Option<Generation>,
+        update: UpdateChange,
+    ) -> Result<ChangeView, Problem> {
+        caller.must(Permission::Propose)?;
+        let change = self.change_record(id).await?;
+        fresh(&change, expected)?;
+        must_be_open(&change.doc)?;
+        let now = self.clock.now();
+        let parent: CommitId = change.doc.head.parse().map_err(|e| wrong("git", &e))?;
+        let commit = Authored {
+            branch: change.doc.branch.clone(),
+            parent,
+            edits: update.edits,
+            bump: update.bump,
+            message: format!("Update: {}\n", change.doc.title),
+            effect: format!("change/{id}/{}", change.generation.next()),
+        };
+        let head = self.commit_edits(caller, commit, now).await?;
+        self.move_change(change, head, caller.name(), caller.source.as_deref(), now).await?;
+        self.change(caller, id).await
+    }
+
+    /// The branch is at another commit: check it anew.
+    async fn move_change(
+        &self,
+        mut change: Versioned<Change>,
+        head: CommitId,
+        by: &PersonName,
+        source: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let look = self.look_at_branch(&change.doc.app, head, by).await?;
+        change.doc.head = head.to_string();
+        change.doc.base = look.base.to_string();
+        change.doc.content = look.content;
+        change.doc.contributors.extend(look.contributors);
+        change.doc.state = ChangeState::Checking;
+        change.doc.report = None;
+        change.doc.release = None;
+        let mut tx = Tx::new(now);
+        tx.audit(
+            entry(now, Actor::Person(by.clone()), "change.updated", &change.doc.app)
+                .on(format!("change/{}", change.doc.id))
+                .from(source)
+                .with(params! {"head" => change.doc.head, "content" => look.content})
+                .into(),
+        );
+        update(&mut tx, &mut change, now);
+        self.store.commit(tx).await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// A yes or a no.
+    ///
+    /// # Errors
+    /// `own_change`, `not_an_approver`, `other_content`, `not_waiting`,
+    /// `comment_missing`.
+    pub async fn decide(
+        &self,
+        caller: &Caller,
+        id: ChangeId,
+        expected: Option<Generation>,
+        new: NewApproval,
+    ) -> Result<ChangeView, Problem> {
+        let mut change = self.change_record(id).await?;
+        fresh(&change, expected)?;
+        let doc = &change.doc;
+        let authors: BTreeSet<_> = doc.contributors.iter().chain([&doc.author]).cloned().collect();
+        approval::check(caller.name(), &caller.person.roles, &authors, doc.content, new.content)
+            .map_err(from_not_allowed)?;
+        if doc.state != ChangeState::NeedsApproval {
+            return Err(Problem::new(
+                ProblemKind::Refused,
+                "not_waiting",
+                format!("{id} does not wait for approval: it is {}", word(doc.state)),
+                "`tidegate change get` shows where it stands",
+            ));
+        }
+        if new.decision == Decision::Reject && new.comment.trim().is_empty() {
+            return Err(invalid("comment_missing", "a no needs a reason", "say what is wrong, so that it can be mended", "comment"));
+        }
+        let release = doc.release.ok_or_else(|| wrong("the change", &"it has no release"))?;
+        let now = self.clock.now();
+        change.doc.approvals.push(Approval {
+            by: caller.name().clone(),
+            role: Role::Approver,
+            decision: new.decision,
+            comment: checks::redact::redact(new.comment.trim()),
+            at: now,
+            content: new.content,
+            release,
+        });
+        let mut tx = Tx::new(now);
+        let action = match new.decision {
+            Decision::Approve => "change.approved",
+            Decision::Reject => "change.rejected",
+        };
+        tx.audit(
+            entry(now, caller.actor(), action, &change.doc.app)
+                .on(format!("change/{id}"))
+                .because(Some(&new.comment))
+                .from(caller.source.as_deref())
+                .with(params! {"content" => new.content, "release" => release})
+                .into(),
+        );
+        let doc = &change.doc;
+        let open = approval::missing(&doc.requirements, &doc.approvals, &authors, doc.content);
+        if new.decision == Decision::Reject {
+            change.doc.state = ChangeState::Rejected;
+        } else if open.is_empty() {
+            change.doc.state = ChangeState::Merging;
+            tx.effect(effects::merge(id));
+        }
+        update(&mut tx, &mut change, now);
+        self.store.commit(tx).await?;
+        self.wake();
+        self.change(caller, id).await
+    }
+
+    /// The author takes it back.
+    ///
+    /// # Errors
+    /// `not_allowed` for anybody else but an admin; `not_open`.
+    pub async fn withdraw(
+        &self,
+        caller: &Caller,
+        id: ChangeId,
+        expected: Option<Generation>,
+    ) -> Result<ChangeView, Problem> {
+        let mut change = self.change_record(id).await?;
+        fresh(&change, expected)?;
+        if change.doc.author != *caller.name() {
+            caller.must(Permission::Administer)?;
+        }
+        must_be_open(&change.doc)?;
+        let now = self.clock.now();
+        change.doc.state = ChangeState::Withdrawn;
+        let mut tx = Tx::new(now);
+        tx.audit(
+            entry(now, caller.actor(), "change.withdrawn", &change.doc.app)
+                .on(format!("change/{id}"))
+                .from(caller.source.as_deref())
+                .into(),
+        );
+        update(&mut tx, &mut change, now);
+        self.store.commit(tx).await?;
+        self.change(caller, id).await
+    }
+
+    /// Pushed branches become changes; pushes to the branch of an open change
+    /// move it. Safe to repeat: a branch whose head a change already has is left
+    /// alone.
+    pub(crate) async fn take_in_pushes(&self) -> Result<(), Problem> {
+        let repo = self.repo.clone();
+        for push in blocking(move || repo.take_pushes()).await? {
+            for update in &push.updates {
+                self.take_in(&push, update).await?;
+            }
+            let repo = self.repo.clone();
+            blocking(move || repo.push_done(&push.id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_in(&self, push: &Push, moved: &RefUpdate) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let open = self.open_change_on(&moved.branch).await?;
+        match (open, moved.after) {
+            (Some(mut change), None) => {
+                change.doc.state = ChangeState::Withdrawn;
+                let mut tx = Tx::new(now);
+                tx.audit(
+                    entry(now, Actor::Person(push.actor.clone()), "change.withdrawn", &change.doc.app)
+                        .on(format!("change/{}", change.doc.id))
+                        .into(),
+                );
+                update(&mut tx, &mut change, now);
+                self.store.commit(tx).await?;
+                Ok(())
+            }
+            (Some(change), Some(head)) if change.doc.head != head.to_string() => {
+                self.move_change(change, head, &push.actor, None, now).await
+            }
+            (None, Some(head)) if !self.has_change_at(&moved.branch, head).await? => {
+                self.change_from_push(push, &moved.branch, head, now).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn change_from_push(
+        &self,
+        push: &Push,
+        branch: &str,
+        head: CommitId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let repo = self.repo.clone();
+        let (info, apps) = blocking(move || {
+            let main = repo.head()?;
+            let base = repo.merge_base(main, head)?.unwrap_or(main);
+            let paths = repo.changed_paths(base, head)?;
+            let desired = opsrepo::parse(&repo.files(head)?).0;
+            Ok((repo.info(head)?, desired.apps_touched(paths.iter().map(String::as_str))))
+        })
+        .await?;
+        // An app that is new on this branch starts when the change is merged.
+        let known: BTreeSet<_> =
+            self.all::<AppRecord>(Kind::App).await?.into_iter().map(|a| a.doc.app).collect();
+        let Some(app) = apps.iter().find(|a| known.contains(a)).or(apps.first()) else {
+            tracing::info!(branch, "a pushed branch touches no app; it becomes no change");
+            return Ok(());
+        };
+        let subject = info.subject().chars().take(MAX_TITLE).collect::<String>();
+        let body = info.message.lines().skip(1).collect::<Vec<_>>().join("\n");
+        let why = if body.trim().is_empty() { subject.clone() } else { body.trim().to_owned() };
+        let draft = Draft {
+            id: ChangeId(self.store.allocate("change").await?),
+            app: app.clone(),
+            title: subject,
+            why,
+            author: push.actor.clone(),
+            branch: branch.to_owned(),
+            head,
+        };
+        let mut tx = Tx::new(now);
+        let actor = Actor::Person(push.actor.clone());
+        self.write_new_change(&mut tx, draft, actor, None, now).await?;
+        self.store.commit(tx).await?;
+        Ok(())
+    }
+
+    async fn open_change_on(&self, branch: &str) -> Result<Option<Versioned<Change>>, Problem> {
+        let mut query = Query::of(Kind::Change).parent(branch).newest_first();
+        for state in [ChangeState::Checking, ChangeState::NeedsFixes, ChangeState::NeedsApproval] {
+            query = query.state(word(state));
+        }
+        Ok(self.store.list(query).await?.items.into_iter().next())
+    }
+
+    async fn has_change_at(&self, branch: &str, head: CommitId) -> Result<bool, Problem> {
+        let newest = Query::of(Kind::Change).parent(branch).newest_first().limit(1);
+        let page = self.store.list::<Change>(newest).await?;
+        Ok(page.items.first().is_some_and(|change| change.doc.head == head.to_string()))
+    }
+
+    async fn no_open_change_on(&self, branch: &str) -> Result<(), Problem> {
+        match self.open_change_on(branch).await? {
+            None => Ok(()),
+            Some(change) => Err(Problem::new(
+                ProblemKind::Refused,
+                "branch_has_change",
+                format!("branch `{branch}` belongs to {} already", change.doc.id),
+                "push to the branch to update that change",
+            )),
+        }
+    }
+
+    /// Commits a person's edits on a branch.
+    async fn commit_edits(
+        &self,
+        caller: &Caller,
+        commit: Authored,
+        now: Timestamp,
+    ) -> Result<CommitId, Problem> {
+        if commit.edits.len() > MAX_EDITS {
+            return Err(invalid("too_many_files", "a change holds at most 200 files", "split it", "edits"));
+        }
+        let bump = commit.bump.as_deref().map(parse_bump).transpose()?;
+        let author = Identity {
+            name: caller.person.display.clone(),
+            email: caller.person.email.clone(),
+        };
+        let repo = self.repo.clone();
+        let head = blocking(move || {
+            let files = repo.files(commit.parent)?;
+            let mut edits: Edits = commit
+                .edits
+                .into_iter()
+                .map(|Edit { path, content }| (path, content.map(String::into_bytes)))
+                .filter(|(path, content)| files.get(path) != content.as_ref())
+                .collect();
+            if edits.is_empty() {
+                return Ok(None);
+            }
+            if let Some(bump) = bump {
+                crate::bump::raise_versions(&files, &mut edits, bump);
+            }
+            let new = NewCommit { author: &author, message: &commit.message, at: now, effect: &commit.effect };
+            repo.commit(&commit.branch, commit.parent, &edits, &new).map(Some)
+        })
+        .await?;
+        head.ok_or_else(|| {
+            invalid(
+                "nothing_changed",
+                "the files are the same as before: there is nothing to send",
+                "change something first",
+                "edits",
+            )
+        })
+    }
+
+    /// Base, content digest and contributors of a branch.
+    async fn look_at_branch(
+        &self,
+        app: &AppName,
+        head: CommitId,
+        by: &PersonName,
+    ) -> Result<Look, Problem> {
+        let (repo, name) = (self.repo.clone(), app.clone());
+        let (base, content, emails) = blocking(move || {
+            let main = repo.head()?;
+            let base = repo.merge_base(main, head)?.unwrap_or(main);
+            Ok((base, content_of(&repo, head, &name)?, repo.contributors(base, head)?))
+        })
+        .await?;
+        let mut contributors = BTreeSet::from([by.clone()]);
+        for email in emails {
+            contributors.extend(self.person_by_email(&email).await?);
+        }
+        Ok(Look { base, content, contributors })
+    }
+}
+
+/// What a branch is.
+struct Look {
+    base: CommitId,
+    content: Digest,
+    contributors: BTreeSet<PersonName>,
+}
+
+/// A change about to be recorded.
+struct Draft {
+    id: ChangeId,
+    app: AppName,
+    title: String,
+    why: String,
+    author: PersonName,
+    branch: String,
+    head: CommitId,
+}
+
+/// A commit about to be made.
+struct Authored {
+    branch: String,
+    parent: CommitId,
+    edits: Vec<Edit>,
+    bump: Option<String>,
+    message: String,
+    effect: String,
+}
+
+/// Digest of everything the app depends on, as of a commit.
+pub(crate) fn content_of(repo: &Repo, commit: CommitId, app: &AppName) -> Result<Digest, RepoError> {
+    Ok(opsrepo::parse(&repo.files(commit)?).0.content_digest(app))
+}
+
+/// Writes a change back under the generation it was read at.
+pub(crate) fn update(tx: &mut Tx, change: &mut Versioned<Change>, now: Timestamp) {
+    change.doc.updated_at = now;
+    change.doc.generation = change.generation.next();
+    let index = index(&change.doc);
+    tx.update(Kind::Change, change.doc.id, change.generation, &change.doc, index);
+}
+
+fn index(change: &Change) -> Index {
+    Index::none().app(&change.app).state(word(change.state)).parent(&change.branch)
+}
+
+/// The state as lists and filters name it.
+pub(crate) fn word(state: ChangeState) -> &'static str {
+    match state {
+        ChangeState::Checking => "checking",
+        ChangeState::NeedsFixes => "needs_fixes",
+        ChangeState::NeedsApproval => "needs_approval",
+        ChangeState::Merging => "merging",
+        ChangeState::RollingOut => "rolling_out",
+        ChangeState::Live => "live",
+        ChangeState::RolledBack => "rolled_back",
+        ChangeState::Rejected => "rejected",
+        ChangeState::Withdrawn => "withdrawn",
+    }
+}
+
+fn fresh(change: &Versioned<Change>, expected: Option<Generation>) -> Result<(), Problem> {
+    match expected {
+        Some(expected) if expected != change.generation => Err(Problem::new(
+            ProblemKind::Conflict,
+            "changed_meanwhile",
+            format!(
+                "{} moved on: you looked at version {expected}, it is now {}",
+                change.doc.id, change.generation
+            ),
+            "look again before you act",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn must_be_open(change: &Change) -> Result<(), Problem> {
+    if change.state.is_open() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemKind::Refused,
+        "not_open",
+        format!("{} can no longer be altered: it is {}", change.id, word(change.state)),
+        "propose a new change",
+    ))
+}
+
+fn title(new: &NewChange) -> String {
+    let text = new.title.as_deref().unwrap_or(&new.why);
+    text.lines().next().unwrap_or_default().trim().chars().take(MAX_TITLE).collect()
+}
+
+/// A branch-friendly form of a title.
+fn slug(title: &str) -> String {
+    let mut slug = String::new();
+    for c in title.chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+        if slug.len() >= 40 {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "change".to_owned() } else { slug.to_owned() }
+}
+
+fn parse_bump(text: &str) -> Result<crate::bump::Bump, Problem> {
+    text.parse().map_err(|()| {
+        invalid("bad_bump", "a version is raised by `patch`, `minor` or `major`", "send one of these", "bump")
+    })
+}
+
+fn from_not_allowed(error: approval::NotAllowed) -> Problem {
+    let (kind, code, hint) = match &error {
+        approval::NotAllowed::OwnChange(_) => {
+            (ProblemKind::NotAllowed, "own_change", "ask somebody who did not write any of it")
+        }
+        approval::NotAllowed::NotApprover(_) => {
+            (ProblemKind::NotAllowed, "not_an_approver", "ask an approver, or an admin for the role")
+        }
+        approval::NotAllowed::OtherContent { .. } => {
+            (ProblemKind::Conflict, "other_content", "look at the change as it is now, then decide")
+        }
+    };
+    Problem::new(kind, code, error.to_string(), hint)
+}
+
+fn invalid(code: &str, detail: &str, hint: &str, field: &str) -> Problem {
+    Problem::new(ProblemKind::Invalid, code, detail, hint).at(field)
+}

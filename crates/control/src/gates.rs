@@ -1,0 +1,295 @@
+//! The gate runner: compose the release of a change and judge it.
+//!
+//! Pure judging lives in `checks` and `opsrepo`; here the inputs are gathered
+//! (files, production, deny list) and the result is stored in one transaction:
+//! report, release with its signed manifest, next state, audit entry. Checking
+//! the same commit again gives the same report.
+
+use crate::git::blocking;
+use crate::incidents::entry;
+use crate::problem::Problem;
+use crate::records::{DeniedRecord, ReleaseRecord};
+use crate::{Control, changes, wrong};
+use domain::audit::Actor;
+use domain::change::{Change, ChangeState};
+use domain::dsse;
+use domain::finding::{Finding, GateReport, GateResult, Place, Severity, Tier};
+use domain::ids::{AppName, ChangeId, ReleaseId};
+use domain::manifest::Release;
+use domain::params;
+use domain::snapshot::ServedRelease;
+use domain::units::Timestamp;
+use opsrepo::{CommitId, Desired, Files};
+use std::collections::BTreeSet;
+use store::{CommitError, Index, Kind, Query, Tx, Versioned};
+
+/// Payload type of a signed manifest.
+pub const MANIFEST_TYPE: &str = "application/vnd.tidegate.release+json";
+
+/// A branch with everything the gates look at.
+struct Subject {
+    commit: CommitId,
+    files: Files,
+    paths: BTreeSet<String>,
+    desired: Desired,
+    base: Desired,
+    findings: Vec<Finding>,
+}
+
+impl Control {
+    /// Runs the gates over every change that waits for them.
+    pub(crate) async fn check_changes(&self) -> Result<(), Problem> {
+        let query = Query::of(Kind::Change).state(changes::word(ChangeState::Checking));
+        for change in self.store.list::<Change>(query).await?.items {
+            match self.check(change).await {
+                // Somebody pushed meanwhile: the next look checks that.
+                Err(CheckError::Conflict) | Ok(()) => {}
+                Err(CheckError::Other(problem)) => return Err(problem),
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self, mut change: Versioned<Change>) -> Result<(), CheckError> {
+        let now = self.clock.now();
+        let subject = self.subject(&change.doc).await?;
+        let app = change.doc.app.clone();
+        let composed = subject.desired.compose(&app);
+        let denied = match &composed {
+            Ok(release) => self.store.get::<DeniedRecord>(Kind::Denied, release.id).await?,
+            Err(_) => None,
+        };
+        let production = match self.app_record(&app).await {
+            Ok(record) => Some(self.release_record(record.doc.production).await?),
+            Err(_) => None,
+        };
+        let gates = judge(&subject, &app, &composed, denied.map(|d| d.doc), production.as_deref());
+        let release = composed.ok();
+        let report = GateReport {
+            api_version: domain::manifest::API_VERSION.to_owned(),
+            commit: subject.commit.to_string(),
+            release: release.as_ref().map(|r| r.id),
+            finished_at: now,
+            outcome: if gates.iter().any(|g| g.outcome == domain::finding::GateOutcome::Failed) {
+                domain::finding::GateOutcome::Failed
+            } else {
+                domain::finding::GateOutcome::Passed
+            },
+            gates,
+        };
+        let mut tx = Tx::new(now);
+        change.doc.release = release.as_ref().map(|r| r.id);
+        change.doc.production = production.map(|p| p.id);
+        change.doc.state =
+            if report.passed() { ChangeState::NeedsApproval } else { ChangeState::NeedsFixes };
+        change.doc.requirements =
+            subject.desired.apps.get(&app).map(|spec| spec.requirements.clone()).unwrap_or_default();
+        if let Some(release) = release {
+            let id = change.doc.id;
+            self.write_release(&mut tx, &subject.desired, release, Some(id), subject.commit, now)
+                .await?;
+        }
+        tx.audit(
+            entry(now, Actor::System, "change.checked", &app)
+                .on(format!("change/{}", change.doc.id))
+                .with(params! {
+                    "commit" => report.commit, "release" => report.release,
+                    "outcome" => report.outcome,
+                    "gates" => report.gates.iter().map(|g| (g.gate.clone(), g.outcome)).collect::<Vec<_>>(),
+                })
+                .into(),
+        );
+        change.doc.report = Some(report);
+        changes::update(&mut tx, &mut change, now);
+        self.store.commit(tx).await?;
+        self.wake();
+        Ok(())
+    }
+
+    async fn subject(&self, change: &Change) -> Result<Subject, Problem> {
+        let commit: CommitId = change.head.parse().map_err(|e| wrong("git", &e))?;
+        let repo = self.repo.clone();
+        blocking(move || {
+            let main = repo.head()?;
+            let base_commit = repo.merge_base(main, commit)?.unwrap_or(main);
+            let files = repo.files(commit)?;
+            let (desired, findings) = opsrepo::parse(&files);
+            Ok(Subject {
+                commit,
+                paths: repo.changed_paths(base_commit, commit)?,
+                base: opsrepo::parse(&repo.files(base_commit)?).0,
+                files,
+                desired,
+                findings,
+            })
+        })
+        .await
+    }
+
+    /// Stores a release with its signed manifest and its recordings, once.
+    pub(crate) async fn write_release(
+        &self,
+        tx: &mut Tx,
+        desired: &Desired,
+        release: Release,
+        change: Option<ChangeId>,
+        commit: CommitId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let (repo, id) = (self.repo.clone(), release.id);
+        blocking(move || repo.keep(id, commit)).await?;
+        if self.store.get::<ReleaseRecord>(Kind::Release, id).await?.is_some() {
+            return Ok(());
+        }
+        let app = release.manifest.app.clone();
+        let canonical = release.manifest.canonical().map_err(|e| wrong("the manifest", &e))?;
+        let envelope = dsse::sign(MANIFEST_TYPE, &canonical, &self.keys.secret);
+        let mut blobs = BTreeSet::new();
+        for (digest, bytes) in desired.blobs(&app) {
+            tx.insert_blob(bytes.to_vec());
+            blobs.insert(digest);
+        }
+        let record = ReleaseRecord {
+            id,
+            served: ServedRelease {
+                app: app.clone(),
+                components: release.manifest.components.clone(),
+                contents: release.contents,
+            },
+            manifest: release.manifest,
+            envelope: serde_json::to_value(envelope).map_err(|e| wrong("the envelope", &e))?,
+            blobs,
+            change,
+            commit: commit.to_string(),
+            created_at: now,
+        };
+        tx.create(Kind::Release, id, &record, Index::none().app(&app));
+        tx.audit(
+            entry(now, Actor::System, "release.composed", &app)
+                .on(format!("release/{id}"))
+                .with(params! {"commit" => record.commit, "change" => change})
+                .into(),
+        );
+        Ok(())
+    }
+}
+
+enum CheckError {
+    Conflict,
+    Other(Problem),
+}
+
+impl From<Problem> for CheckError {
+    fn from(problem: Problem) -> Self {
+        Self::Other(problem)
+    }
+}
+
+impl From<store::StoreError> for CheckError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl From<CommitError> for CheckError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict { .. } => Self::Conflict,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+/// All static gates, in the order in which people read them.
+fn judge(
+    subject: &Subject,
+    app: &AppName,
+    composed: &Result<Release, Vec<Finding>>,
+    denied: Option<DeniedRecord>,
+    production: Option<&ReleaseRecord>,
+) -> Vec<GateResult> {
+    let mut gates = vec![files_gate(subject, app, composed), scope_gate(subject, app)];
+    gates.push(denied_gate(composed.as_ref().ok().map(|r| r.id), denied));
+    let _ = (production, &subject.files);
+    gates
+}
+
+/// Every file reads and fits the others.
+fn files_gate(
+    subject: &Subject,
+    app: &AppName,
+    composed: &Result<Release, Vec<Finding>>,
+) -> GateResult {
+    let touched = |f: &&Finding| f.place.as_ref().is_some_and(|p| subject.paths.contains(&p.file));
+    let mut findings = subject.desired.findings(app);
+    for finding in subject.findings.iter().filter(touched).chain(composed.as_ref().err().into_iter().flatten()) {
+        if !findings.contains(finding) {
+            findings.push(finding.clone());
+        }
+    }
+    let summary = match composed {
+        Ok(release) => format!("All files read; together they are {}.", release.id.short()),
+        Err(_) => "The files do not make a release.".to_owned(),
+    };
+    GateResult::of("files", "Every file reads and fits the others", Tier::Static, summary, findings)
+}
+
+/// A change moves one app, and no alias.
+fn scope_gate(subject: &Subject, app: &AppName) -> GateResult {
+    let mut findings = Vec::new();
+    for path in subject.paths.iter().filter(|p| p.starts_with("environments/")) {
+        findings.push(Finding {
+            code: "alias_edited".to_owned(),
+            severity: Severity::Error,
+            place: Some(Place { file: path.clone(), ..Place::default() }),
+            message: "a change cannot move an alias".to_owned(),
+            explanation: "Aliases say what went through its rollout; only a rollout or a rollback moves them."
+                .to_owned(),
+            mend: "take this file out of the change".to_owned(),
+            replacement: None,
+            excerpt: None,
+        });
+    }
+    let composes = |desired: &Desired, app| desired.compose(app).ok().map(|r| r.id);
+    let others = subject.desired.apps.keys().chain(subject.base.apps.keys()).collect::<BTreeSet<_>>();
+    for other in others {
+        let is_new = !subject.base.apps.contains_key(other);
+        if other != app && !is_new && composes(&subject.desired, other) != composes(&subject.base, other) {
+            findings.push(Finding {
+                code: "other_app_touched".to_owned(),
+                severity: Severity::Error,
+                place: None,
+                message: format!("this change of `{app}` also changes what `{other}` serves"),
+                explanation: "Each app has its own rollout, so that harm to one is seen and taken back alone."
+                    .to_owned(),
+                mend: format!("make a change of its own for `{other}`, or give the two apps files of their own"),
+                replacement: None,
+                excerpt: None,
+            });
+        }
+    }
+    GateResult::of("scope", "One app, and no alias", Tier::Static, format!("Only {app} changes."), findings)
+}
+
+/// A release that failed does not come back by itself.
+fn denied_gate(release: Option<ReleaseId>, denied: Option<DeniedRecord>) -> GateResult {
+    let findings = denied
+        .zip(release)
+        .map(|(denied, release)| Finding {
+            code: "release_denied".to_owned(),
+            severity: Severity::Error,
+            place: None,
+            message: format!("{} was taken back on {}", release.short(), denied.at.iso()),
+            explanation: denied.because,
+            mend: format!(
+                "change something, or ask an approver: `tidegate release clear {}`",
+                release.short()
+            ),
+            replacement: None,
+            excerpt: None,
+        })
+        .into_iter()
+        .collect();
+    let summary = "It was not taken back before.";
+    GateResult::of("not-denied", "Not a release that failed before", Tier::Static, summary, findings)
+}

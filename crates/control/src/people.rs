@@ -1,0 +1,219 @@
+//! People and tokens.
+
+use crate::caller::{Caller, secret_hash};
+use crate::incidents::plain_entry;
+use crate::problem::{Problem, ProblemKind};
+use crate::records::TokenRecord;
+use crate::views::{MadeToken, NewToken, Page, PersonView, TokenView, WhoAmI};
+use crate::{Control, not_found};
+use domain::audit::Actor;
+use domain::ids::PersonName;
+use domain::params;
+use domain::people::{Permission, Person, Role};
+use domain::units::{Span, Timestamp};
+use store::{Index, Kind, Tx};
+
+/// How long a token lives where nobody says: a year.
+const DEFAULT_LIFETIME: Span = Span::from_secs(365 * 86_400);
+
+impl Control {
+    /// The caller, and what a client needs to know of this installation.
+    ///
+    /// # Errors
+    /// None at present.
+    pub async fn whoami(&self, caller: &Caller) -> Result<WhoAmI, Problem> {
+        Ok(WhoAmI {
+            person: view(&caller.person),
+            origin: self.config.origin.clone(),
+            log_key: self.log_key(),
+            environment: self.config.environment.clone(),
+            gateway_url: self.config.gateway_url.clone(),
+        })
+    }
+
+    /// Everyone.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn people(&self, _caller: &Caller) -> Result<Page<PersonView>, Problem> {
+        let people = self.all::<Person>(Kind::Person).await?;
+        Ok(Page { items: people.iter().map(|p| view(&p.doc)).collect(), next: None })
+    }
+
+    /// Adds a person or changes one.
+    ///
+    /// # Errors
+    /// `not_allowed`; `last_admin` when nobody could manage people any more.
+    pub async fn put_person(&self, caller: &Caller, person: PersonView) -> Result<PersonView, Problem> {
+        caller.must(Permission::Administer)?;
+        if caller.person.name == person.name && !person.roles.contains(&Role::Admin) {
+            return Err(Problem::new(
+                ProblemKind::Refused,
+                "last_admin",
+                "you cannot take the admin role from yourself",
+                "ask another admin to do it",
+            )
+            .at("roles"));
+        }
+        let now = self.clock.now();
+        let mut tx = Tx::new(now);
+        self.write_person(&mut tx, &person, caller.actor(), now).await?;
+        self.store.commit(tx).await?;
+        self.publish().await?;
+        Ok(person)
+    }
+
+    pub(crate) async fn write_person(
+        &self,
+        tx: &mut Tx,
+        person: &PersonView,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let known = self.store.get::<Person>(Kind::Person, person.name.as_str()).await?;
+        let doc = from_view(person);
+        match &known {
+            Some(k) => {
+                tx.update(Kind::Person, person.name.as_str(), k.generation, &doc, Index::default());
+            }
+            None => {
+                tx.create(Kind::Person, person.name.as_str(), &doc, Index::default());
+            }
+        }
+        let action = if known.is_some() { "person.changed" } else { "person.added" };
+        let details = params! {"roles" => person.roles, "before" => known.map(|k| k.doc.roles)};
+        tx.audit(plain_entry(now, actor, action, format!("person/{}", person.name)).with(details).into());
+        Ok(())
+    }
+
+    /// Tokens, without secrets. Admins see all, others their own.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn tokens(&self, caller: &Caller) -> Result<Page<TokenView>, Problem> {
+        let all = caller.must(Permission::Administer).is_ok();
+        let tokens = self.all::<TokenRecord>(Kind::Token).await?;
+        let items = tokens
+            .iter()
+            .filter(|t| all || t.doc.person.as_ref() == Some(caller.name()))
+            .map(|t| token_view(&t.doc))
+            .collect();
+        Ok(Page { items, next: None })
+    }
+
+    /// Makes a token. People make their own; admins make anyone's, and those
+    /// of programs and gateways.
+    ///
+    /// # Errors
+    /// `not_allowed`, `no_such_person`, or a token for nothing.
+    pub async fn create_token(&self, caller: &Caller, new: NewToken) -> Result<MadeToken, Problem> {
+        let own = new.person.as_ref() == Some(caller.name()) && !new.gateway;
+        if !own {
+            caller.must(Permission::Administer)?;
+        }
+        let now = self.clock.now();
+        let mut tx = Tx::new(now);
+        let made = self.write_token(&mut tx, new, caller.actor(), now).await?;
+        self.store.commit(tx).await?;
+        self.publish().await?;
+        Ok(made)
+    }
+
+    pub(crate) async fn write_token(
+        &self,
+        tx: &mut Tx,
+        new: NewToken,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<MadeToken, Problem> {
+        if let Some(name) = &new.person
+            && self.store.get::<Person>(Kind::Person, name).await?.is_none()
+        {
+            return Err(not_found("person", name.as_str()));
+        }
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|e| crate::wrong("random numbers", &e))?;
+        let prefix = if new.person.is_some() { "tgp_" } else { "tgk_" };
+        let secret = format!("{prefix}{}", hex::encode(bytes));
+        let record = TokenRecord {
+            hash: secret_hash(&secret),
+            person: new.person,
+            apps: new.apps,
+            gateway: new.gateway,
+            note: new.note,
+            created_at: now,
+            expires_at: now.plus(new.lifetime.unwrap_or(DEFAULT_LIFETIME)),
+        };
+        tx.create(Kind::Token, &record.hash, &record, Index::default());
+        let details = params! {
+            "person" => record.person, "apps" => record.apps, "gateway" => record.gateway,
+            "note" => record.note, "expires_at" => record.expires_at,
+        };
+        let token = token_view(&record);
+        tx.audit(plain_entry(now, actor, "token.created", format!("token/{}", token.id)).with(details).into());
+        Ok(MadeToken { secret, token })
+    }
+
+    /// Revokes a token: at once here, within a second at every gateway.
+    ///
+    /// # Errors
+    /// `no_such_token`, `not_allowed`.
+    pub async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
+        let tokens = self.all::<TokenRecord>(Kind::Token).await?;
+        let mut found = tokens.iter().filter(|t| id.len() >= 8 && t.doc.hash.starts_with(id));
+        let token = match (found.next(), found.next()) {
+            (Some(token), None) => token,
+            _ => return Err(not_found("token", id)),
+        };
+        if token.doc.person.as_ref() != Some(caller.name()) {
+            caller.must(Permission::Administer)?;
+        }
+        let now = self.clock.now();
+        let mut tx = Tx::new(now);
+        tx.delete(Kind::Token, &token.doc.hash, token.generation);
+        let object = format!("token/{}", token_view(&token.doc).id);
+        tx.audit(plain_entry(now, caller.actor(), "token.revoked", object).into());
+        self.store.commit(tx).await?;
+        self.publish().await?;
+        Ok(())
+    }
+
+    /// The person whose commits carry this e-mail address.
+    pub(crate) async fn person_by_email(&self, email: &str) -> Result<Option<PersonName>, Problem> {
+        let people = self.all::<Person>(Kind::Person).await?;
+        Ok(people.into_iter().find(|p| p.doc.email.eq_ignore_ascii_case(email)).map(|p| p.doc.name))
+    }
+}
+
+fn view(person: &Person) -> PersonView {
+    PersonView {
+        name: person.name.clone(),
+        display: person.display.clone(),
+        email: person.email.clone(),
+        roles: person.roles.clone(),
+    }
+}
+
+/// Fills in what a person need not say: display name and commit identity.
+fn from_view(view: &PersonView) -> Person {
+    let name = view.name.clone();
+    let or = |text: &str, default: String| if text.is_empty() { default } else { text.to_owned() };
+    Person {
+        display: or(&view.display, name.to_string()),
+        email: or(&view.email, format!("{name}@tidegate.invalid")),
+        roles: view.roles.clone(),
+        name,
+    }
+}
+
+fn token_view(token: &TokenRecord) -> TokenView {
+    TokenView {
+        id: token.hash.chars().take(12).collect(),
+        person: token.person.clone(),
+        apps: token.apps.clone(),
+        gateway: token.gateway,
+        note: token.note.clone(),
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+    }
+}
