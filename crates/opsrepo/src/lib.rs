@@ -29,6 +29,7 @@ pub mod http;
 pub mod limits;
 mod parse;
 pub mod scaffold;
+mod text;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -77,6 +77,8 @@ pub(crate) struct AliasesFile {
 }
 
 impl Format for AliasesFile {
+    const REQUIRED: &'static [&'static str] = &["apiVersion"];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

@@ -157,6 +157,8 @@ impl AppFile {
 }
 
 impl Format for AppFile {
+    const REQUIRED: &'static [&'static str] = &["apiVersion", "owner", "risk", "audience"];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

@@ -48,6 +48,8 @@ impl FallbackFile {
 }
 
 impl Format for FallbackFile {
+    const REQUIRED: &'static [&'static str] = &["apiVersion"];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

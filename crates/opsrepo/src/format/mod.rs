@@ -10,6 +10,7 @@ pub mod fallback;
 pub mod model;
 pub mod prompt;
 pub mod release;
+pub mod rollout;
 pub mod settings;
 
 /// A fault of a file that reads: the field (dotted path) and what is wrong with
@@ -55,6 +56,8 @@ impl Fault {
 
 /// A file format with an `apiVersion` and rules its types cannot say.
 pub(crate) trait Format: serde::de::DeserializeOwned {
+    /// Keys every file of this format has.
+    const REQUIRED: &'static [&'static str];
     /// The `apiVersion` that was written.
     fn api_version(&self) -> &str;
     /// Faults the types cannot say.

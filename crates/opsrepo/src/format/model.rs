@@ -268,6 +268,16 @@ fn is_date(text: &str) -> bool {
 }
 
 impl Format for ModelFile {
+    const REQUIRED: &'static [&'static str] = &[
+        "apiVersion",
+        "version",
+        "provider",
+        "provider_model",
+        "context_window",
+        "tokenizer",
+        "prices",
+    ];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

@@ -131,6 +131,8 @@ impl PromptFile {
 }
 
 impl Format for PromptFile {
+    const REQUIRED: &'static [&'static str] = &["apiVersion", "version", "changelog", "messages"];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

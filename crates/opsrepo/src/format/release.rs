@@ -131,6 +131,8 @@ impl ReleaseFile {
 }
 
 impl Format for ReleaseFile {
+    const REQUIRED: &'static [&'static str] = &["apiVersion", "version", "prompt", "model"];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

@@ -62,6 +62,8 @@ impl Default for Settings {
 }
 
 impl Format for Settings {
+    const REQUIRED: &'static [&'static str] = &["apiVersion"];
+
     fn api_version(&self) -> &str {
         &self.api_version
     }

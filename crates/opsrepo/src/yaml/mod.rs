@@ -1,7 +1,22 @@
-//! YAML with places.
+//! YAML with places: every fault of a file at once, each with line and column.
+//!
+//! text → [`scan`] → tree → [`decode`] → struct → the format's own rules.
+//! What is wrong is reported, taken out of the tree, and the rest decoded again.
 
-/// The candidate that is spelt most like `given`, if one is near enough.
-pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+mod decode;
+mod document;
+mod scalar;
+mod scan;
+pub(crate) mod tree;
+
+pub(crate) use document::{Document, Reading, read};
+
+/// The candidate that is spelt most like `given`, if one is near enough: a third
+/// of its letters may differ.
+pub(crate) fn nearest<'a>(
+    given: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(given, candidate), candidate))
@@ -9,3 +24,6 @@ pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a 
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
+
+#[cfg(test)]
+mod tests;
