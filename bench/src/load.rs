@@ -48,12 +48,12 @@ pub struct Target {
 
 /// Runs the plan and prints the report.
 pub async fn run(plan: &str) -> Result<(), String> {
-    let plan: Plan = serde_json::from_str(plan).map_err(|e| format!("the plan does not read: {e}"))?;
+    let plan: Plan =
+        serde_json::from_str(plan).map_err(|e| format!("the plan does not read: {e}"))?;
     if plan.connections == 0 || plan.requests == 0 || plan.rounds == 0 {
         return Err("`connections`, `requests` and `rounds` must be more than nothing".to_owned());
     }
-    let mut measured: Vec<Measured> =
-        plan.targets.iter().map(|t| Measured::new(&t.name)).collect();
+    let mut measured: Vec<Measured> = plan.targets.iter().map(|t| Measured::new(&t.name)).collect();
     for round in 0..=plan.rounds {
         for (target, into) in plan.targets.iter().zip(&mut measured) {
             let cpu = || {
@@ -71,7 +71,12 @@ pub async fn run(plan: &str) -> Result<(), String> {
         }
     }
     let report = Report::of(&measured)?;
-    if plan.json { report.print_json() } else { report.print(); Ok(()) }
+    if plan.json {
+        report.print_json()
+    } else {
+        report.print();
+        Ok(())
+    }
 }
 
 /// One round at one target: every latency in microseconds.
@@ -101,9 +106,8 @@ async fn connection(target: Target, requests: usize) -> Result<Vec<f64>, String>
     let mut latencies = Vec::with_capacity(requests);
     for _ in 0..requests {
         let began = Instant::now();
-        let status = once(&mut sender, &target, &authority, body.clone())
-            .await
-            .map_err(|e| failed(&e))?;
+        let status =
+            once(&mut sender, &target, &authority, body.clone()).await.map_err(|e| failed(&e))?;
         latencies.push(began.elapsed().as_secs_f64() * 1e6);
         if status != 200 {
             return Err(failed(&format!("answered with status {status}")));

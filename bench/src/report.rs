@@ -71,7 +71,8 @@ impl Report {
                 .numbers()
         };
         let (direct, floor, gateway) = (find("direct")?, find("floor")?, find("gateway")?);
-        let added = |of: fn(&Numbers) -> f64| (of(&gateway) - of(&direct)) / (of(&floor) - of(&direct));
+        let added =
+            |of: fn(&Numbers) -> f64| (of(&gateway) - of(&direct)) / (of(&floor) - of(&direct));
         Ok(Self {
             direct,
             floor,
@@ -91,15 +92,22 @@ impl Report {
 
     /// For people.
     pub fn print(&self) {
-        println!("{:10} {:>9} {:>16} {:>10} {:>10}", "", "requests", "CPU per request", "p50", "p99");
-        for (name, n) in [("direct", self.direct), ("floor", self.floor), ("gateway", self.gateway)] {
+        println!(
+            "{:10} {:>9} {:>16} {:>10} {:>10}",
+            "", "requests", "CPU per request", "p50", "p99"
+        );
+        for (name, n) in [("direct", self.direct), ("floor", self.floor), ("gateway", self.gateway)]
+        {
             // What the upstream spends is no business of this table.
             let cpu = if name == "direct" {
                 "-".to_owned()
             } else {
                 format!("{:.1} µs", n.cpu_us_per_request)
             };
-            println!("{name:10} {:>9} {cpu:>16} {:>7.0} µs {:>7.0} µs", n.requests, n.p50_us, n.p99_us);
+            println!(
+                "{name:10} {:>9} {cpu:>16} {:>7.0} µs {:>7.0} µs",
+                n.requests, n.p50_us, n.p99_us
+            );
         }
         println!();
         println!("gateway over floor: CPU per request {:.2}×", self.cpu_ratio);

@@ -1,0 +1,48 @@
+//! `cargo xtask bench`: measurements that are run, not believed.
+
+pub mod canaries;
+mod gateway;
+mod sets;
+
+use crate::{Failed, args::Args};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask bench <canaries|gateway>
+
+  canaries   roll real models out against each other on recorded answers with
+             human labels, and compare the decisions with what they must be
+  gateway    CPU and latency of the gateway, as ratios to a bare proxy
+
+`cargo xtask bench canaries --help` and `cargo xtask bench gateway --help` tell more.
+";
+
+/// Runs one benchmark.
+pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
+    match words.split_first() {
+        Some((verb, rest)) if verb == "canaries" => canaries::run(rest),
+        Some((verb, rest)) if verb == "gateway" => gateway::run(rest),
+        Some((verb, _)) if verb != "--help" && verb != "-h" => {
+            Err(crate::args::unknown("benchmark", verb, &["canaries", "gateway"]))
+        }
+        _ => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The data folder, from `--data` or TIDEGATE_DATA; none if neither is given.
+pub fn data_folder(args: &mut Args) -> Result<Option<PathBuf>, Failed> {
+    let given = match args.value("--data")? {
+        Some(path) => Some(PathBuf::from(path)),
+        None => std::env::var_os("TIDEGATE_DATA").filter(|v| !v.is_empty()).map(PathBuf::from),
+    };
+    match given {
+        Some(path) if !path.is_dir() => {
+            Err(format!("the data folder `{}` is not there", path.display()))
+        }
+        other => Ok(other),
+    }
+}

@@ -1,0 +1,31 @@
+//! `cargo xtask demo`: build and run the demo, in the profile the tests use.
+
+use crate::{Failed, args::Args, tools};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask demo [--exit]
+
+A micro app with live traffic on this machine: a good prompt change goes live by
+evidence, a bad one hurts a few users and is rolled back by itself. No key, no
+network, no Docker. What it makes lies in `./tidegate-demo`.
+
+  --exit   end when both are decided; status 0 only if all of it really happened
+";
+
+/// Runs `tidegate demo`.
+pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
+    let Some(mut args) = Args::read(words, HELP) else { return Ok(ExitCode::SUCCESS) };
+    let exit = args.flag("--exit");
+    args.done()?;
+    let mut command = tools::cargo();
+    command.args(["run", "--quiet", "--package", "tidegate", "--", "demo"]);
+    if exit {
+        command.arg("--exit");
+    }
+    println!("building (the first time takes some minutes)");
+    let status = command
+        .status()
+        .map_err(|e| format!("`{}` could not be started: {e}", tools::shown(&command)))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

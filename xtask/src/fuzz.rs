@@ -1,0 +1,67 @@
+//! `cargo xtask fuzz`: libFuzzer on every parser that meets the outside.
+
+use crate::{Failed, args::Args, tools};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask fuzz [--seconds N] [--target NAME]
+
+Builds the targets of `fuzz/` with libFuzzer and runs each for N seconds (60 if
+absent), beginning with the committed corpus. Stops at the first crash and says
+where the input lies.
+
+  --seconds N     per target
+  --target NAME   only this one: yaml, template, request, sse, recordings
+";
+
+/// The targets: one per kind of input.
+const TARGETS: [&str; 5] = ["yaml", "template", "request", "sse", "recordings"];
+
+/// Builds once, then runs each target.
+pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
+    let Some(mut args) = Args::read(words, HELP) else { return Ok(ExitCode::SUCCESS) };
+    let seconds = args.number("--seconds", 60)?;
+    let only = args.value("--target")?;
+    args.done()?;
+    if let Some(name) = &only
+        && !TARGETS.contains(&name.as_str())
+    {
+        return Err(crate::args::unknown("target", name, &TARGETS));
+    }
+    let folder = tools::root().join("fuzz");
+    let build = folder.join("target");
+    println!("building the fuzz targets");
+    tools::run(
+        tools::cargo()
+            .args(["build", "--release", "--locked", "--manifest-path"])
+            .arg(folder.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&build)
+            // Coverage and sanitizer flags of a stable compiler.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["--target", HOST]),
+    )?;
+    for target in TARGETS.into_iter().filter(|t| only.as_deref().is_none_or(|o| o == *t)) {
+        let found = folder.join("corpus").join(target);
+        let artifacts = folder.join("artifacts").join(target);
+        for path in [&found, &artifacts] {
+            std::fs::create_dir_all(path)
+                .map_err(|e| format!("`{}` cannot be made: {e}", path.display()))?;
+        }
+        println!("\n== {target} for {seconds} s");
+        let mut command = std::process::Command::new(build.join(HOST).join("release").join(target));
+        command
+            .arg(&found)
+            .arg(folder.join("seeds").join(target))
+            .arg(format!("-max_total_time={seconds}"))
+            .args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"])
+            .arg(format!("-artifact_prefix={}/", artifacts.display()));
+        tools::run(&mut command).map_err(|why| {
+            format!("{target}: {why}\n  the input lies in `{}`; give it to the target to see the crash again", artifacts.display())
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sanitizers want an explicit host triple, so that build scripts stay plain.
+const HOST: &str = env!("XTASK_HOST");

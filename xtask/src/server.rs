@@ -1,0 +1,169 @@
+//! A `tidegate serve` of our own, driven by plain commands as a person would.
+
+use crate::{Failed, tools};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long the server may take to come up.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// A running server; ended when dropped.
+pub struct Server {
+    binary: PathBuf,
+    folder: PathBuf,
+    child: Child,
+    /// Address of the control port.
+    pub control: String,
+    /// Address of the gateway port.
+    pub gateway: String,
+    /// The first admin's token.
+    pub admin: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Server {
+    /// Makes a data directory below `folder` from the ops repo there, and serves it.
+    pub fn start(binary: &Path, folder: &Path, extra: &[&str]) -> Result<Self, Failed> {
+        let data = folder.join("data");
+        let made = tools::run_quietly(
+            Command::new(binary)
+                .arg("init")
+                .arg(&data)
+                .args(["--output", "json", "--no-input", "--from"])
+                .arg(folder.join("ops")),
+        )?;
+        let admin = text(&json(&made)?, "/admin_token")?;
+        let (control, gateway) = (free_port()?, free_port()?);
+        let log = folder.join("server.log");
+        let file = std::fs::File::create(&log).map_err(|e| format!("`{}`: {e}", log.display()))?;
+        let also = file.try_clone().map_err(|e| e.to_string())?;
+        let child = Command::new(binary)
+            .args(["serve", "--data"])
+            .arg(&data)
+            .args(["--listen", &format!("127.0.0.1:{control}")])
+            .args(["--gateway-listen", &format!("127.0.0.1:{gateway}")])
+            .args(extra)
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(also)
+            .spawn()
+            .map_err(|e| format!("`{}` could not be started: {e}", binary.display()))?;
+        let mut server = Self {
+            binary: binary.to_owned(),
+            folder: folder.to_owned(),
+            child,
+            control: format!("http://127.0.0.1:{control}"),
+            gateway: format!("http://127.0.0.1:{gateway}"),
+            admin,
+        };
+        server.wait_until_up(&log)?;
+        Ok(server)
+    }
+
+    fn wait_until_up(&mut self, log: &Path) -> Result<(), Failed> {
+        let began = Instant::now();
+        let admin = self.admin.clone();
+        while self.run(&admin, &["status"]).is_err() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("the server ended ({status}); its log: {}", log.display()));
+            }
+            if began.elapsed() > START_WITHIN {
+                return Err(format!("the server is not up; its log: {}", log.display()));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// A `tidegate` command as this token's holder.
+    pub fn command(&self, token: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(words)
+            .env("TIDEGATE_SERVER", &self.control)
+            .env("TIDEGATE_TOKEN", token)
+            .env("TIDEGATE_CONFIG", self.folder.join("contexts.json"))
+            .current_dir(&self.folder);
+        command
+    }
+
+    /// Runs it; gives what it printed.
+    pub fn run(&self, token: &str, words: &[&str]) -> Result<String, Failed> {
+        tools::run_quietly(&mut self.command(token, words))
+    }
+
+    /// Runs it with `--output json`.
+    pub fn json(&self, token: &str, words: &[&str]) -> Result<Value, Failed> {
+        let mut all = words.to_vec();
+        all.extend(["--output", "json"]);
+        json(&self.run(token, &all)?)
+    }
+
+    /// Makes a person with a token.
+    pub fn person(&self, name: &str, role: &str) -> Result<String, Failed> {
+        self.run(&self.admin, &["person", "add", name, "--role", role])?;
+        let made = self.json(&self.admin, &["token", "create", "--person", name])?;
+        text(&made, "/secret")
+    }
+}
+
+/// Reads what a command printed.
+fn json(printed: &str) -> Result<Value, Failed> {
+    serde_json::from_str(printed).map_err(|e| format!("expected JSON, got `{printed}`: {e}"))
+}
+
+/// A text inside a document.
+pub fn text(value: &Value, pointer: &str) -> Result<String, Failed> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| format!("`{pointer}` is missing in {value}"))
+}
+
+/// A port nobody listens on now.
+pub fn free_port() -> Result<u16, Failed> {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .map(|a| a.port())
+        .map_err(|e| format!("no port is free: {e}"))
+}
+
+/// An empty folder below `target/`.
+pub fn fresh(name: &str) -> Result<PathBuf, Failed> {
+    let folder = tools::target().join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|e| format!("`{}`: {e}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).map_err(|e| format!("`{}`: {e}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Writes a file and the folders above it.
+pub fn write(path: &Path, text: &str) -> Result<(), Failed> {
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|e| format!("`{}` cannot be written: {e}", path.display()))
+}
+
+/// Waits until somebody listens there.
+pub fn wait_for_port(port: u16, log: &Path) -> Result<(), Failed> {
+    let began = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if began.elapsed() > START_WITHIN {
+            return Err(format!("nothing listens on port {port}; the log: {}", log.display()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
