@@ -44,9 +44,9 @@ const DEFAULT: [(&str, &str, &str, Decision); 8] = [
     ("xstest", "mistralguard", "mistralinstruct", Decision::Rollback),
 ];
 
-/// Different subjects that ask each question: with half of them on either arm,
-/// all but one question in two thousand is answered by both.
-const SUBJECTS: usize = 12;
+/// How often each question is asked, by another subject each time: with half of
+/// them on either arm, all but one question in two thousand is answered by both.
+const REPEAT: usize = 12;
 /// Requests a second for each pair.
 const RATE: &str = "60";
 /// Looks of the controller after the last answer before "neither" is believed.
@@ -487,44 +487,58 @@ fn propose(
     }
 }
 
-/// The requests: every question by several subjects, with the label of either
-/// model's answer.
+/// The requests: every question once, with the label of either model's answer.
 fn traffic(folder: &Path, canary: &Canary, asked: &[Question<'_>]) -> Result<PathBuf, Failed> {
     let mut lines = String::new();
-    for subject in 0..SUBJECTS {
-        for question in asked {
-            let source = &question.base.source;
-            let label = |row: &Row| f64::from(u8::from(row.harms));
-            let line = json!({
-                "app": canary.app,
-                "subject": format!("{subject}-{source}"),
-                "vars": {"source_id": source, "prompt": question.base.prompt},
-                "feedback": [{
-                    "name": canary.set.signal,
-                    "by_model": {
-                        &question.base.model: label(question.base),
-                        &question.candidate.model: label(question.candidate),
-                    },
-                }],
-            });
-            lines.push_str(&line.to_string());
-            lines.push('\n');
-        }
+    for question in asked {
+        let label = |row: &Row| u8::from(row.harms);
+        let line = json!({
+            "vars": {"source_id": question.base.source, "prompt": question.base.prompt},
+            "feedback": {
+                canary.set.signal: {
+                    &question.base.model: label(question.base),
+                    &question.candidate.model: label(question.candidate),
+                },
+            },
+        });
+        lines.push_str(&line.to_string());
+        lines.push('\n');
     }
     let path = folder.join(format!("{}-traffic.jsonl", canary.app));
     server::write(&path, &lines)?;
     Ok(path)
 }
 
+/// Sends every question often enough for both models to answer it, or until the
+/// rollout has ended.
 fn replay(server: &Server, people: &People, canary: &Canary, traffic: &Path) -> Result<(), Failed> {
-    let file = traffic.display().to_string();
-    server
-        .run(
-            &people.editor,
-            &["traffic", "replay", &file, "--gateway", &server.gateway, "--rate", RATE],
-        )
-        .map(drop)
-        .map_err(|e| format!("the traffic of {} failed: {e}", canary.app))
+    let (file, repeat) = (traffic.display().to_string(), REPEAT.to_string());
+    let words = [
+        "traffic",
+        "replay",
+        "--app",
+        &canary.app,
+        "--file",
+        &file,
+        "--gateway",
+        &server.gateway,
+        "--rate",
+        RATE,
+        "--repeat",
+        &repeat,
+        "--shuffle",
+        "--subjects",
+        "random",
+        "--until-rollout-ends",
+        "--until-paused",
+    ];
+    let report = server.json(&people.editor, &words)?;
+    let count = |key: &str| report.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let errors = report.get("errors").and_then(Value::as_array).map_or(0, Vec::len);
+    if count("sent") == 0 || count("unanswered") + count("labels_failed") > 0 || errors > 0 {
+        return Err(format!("the traffic of {} did not go through: {report}", canary.app));
+    }
+    Ok(())
 }
 
 /// Waits until the rollout is decided, or has looked often enough at all of the
