@@ -117,3 +117,61 @@ pub fn higher(pairs: &[Pair], low: f64, high: f64) -> Bet {
     }
     bet
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(second: i64, candidate: (u64, u64), control: (u64, u64)) -> Pair {
+        Pair {
+            second,
+            probability: 0.5,
+            candidate: Sums::of_ones(candidate.1, candidate.0),
+            control: Sums::of_ones(control.1, control.0),
+        }
+    }
+
+    #[test]
+    fn a_higher_mean_is_found_and_an_equal_or_lower_one_is_not() {
+        let run = |candidate, control| {
+            higher(&(0..200).map(|s| pair(s, candidate, control)).collect::<Vec<_>>(), 0.0, 1.0)
+        };
+        assert!(run((4, 5), (2, 5)).evidence < 1e-6);
+        assert!(run((3, 5), (3, 5)).evidence > 0.5);
+        assert!(run((2, 5), (4, 5)).evidence > 0.5);
+    }
+
+    #[test]
+    fn the_bet_is_fair_over_all_labellings() {
+        // Ten scores, each with either label: the mean of what the bet becomes
+        // is at most one, so evidence at the end is at most α with
+        // probability at most α.
+        let scores = [0.1, 0.9, 0.5, 0.4, 1.0, 0.0, 0.7, 0.7, 0.2, 0.95];
+        for p in [0.5, 0.2, 0.85] {
+            let mut expected = 0.0;
+            for labels in 0..1_u32 << scores.len() {
+                let mut chance = 1.0;
+                let pairs: Vec<Pair> = scores
+                    .iter()
+                    .enumerate()
+                    .map(|(i, x)| {
+                        let candidate = labels >> i & 1 == 1;
+                        chance *= if candidate { p } else { 1.0 - p };
+                        let one = Sums { n: 1.0, sum: *x, sum_sq: x * x };
+                        let (a, b) = if candidate { (one, Sums::default()) } else { (Sums::default(), one) };
+                        Pair { second: i as i64, probability: p, candidate: a, control: b }
+                    })
+                    .collect();
+                expected += chance / higher(&pairs, 0.0, 1.0).standing;
+            }
+            assert!(expected <= 1.0 + 1e-9, "{expected} at {p}");
+        }
+    }
+
+    #[test]
+    fn moving_outcomes_moves_their_sums() {
+        let sums = Sums { n: 2.0, sum: 1.5, sum_sq: 1.25 }.moved(-2.0, 1.0);
+        // 1 and ½ become −1 and 0.
+        assert_eq!((sums.n, sums.sum, sums.sum_sq), (2.0, -1.0, 1.0));
+    }
+}

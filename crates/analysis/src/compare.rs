@@ -10,7 +10,7 @@
 //!
 //! | kind | worse | not worse |
 //! | --- | --- | --- |
-//! | rate | labels of the rarer outcome | `times`: labels of the bad ones at that ratio, or a negligible rate; `by`: bet on means |
+//! | rate | labels of the bad answers | `times`: labels of the bad ones at that ratio, or a negligible rate; `by`: bet on means |
 //! | score | bet on means | bet on means, margin granted |
 //! | latency, amount | labels beyond a pooled quantile | the same, margin granted |
 
@@ -104,16 +104,11 @@ impl Question<'_> {
     fn rate(&self) -> Tested {
         let fair = |group| self.probabilities.fair(group);
         let ones_bad = self.signal.worse == Worse::Higher;
-        let rarer_ones = events::ones_are_rarer(self.series, self.source);
-        let mut labels = events::rates(self.series, self.source, rarer_ones, fair);
-        if ones_bad != rarer_ones {
-            labels = labels.into_iter().map(Labels::mirrored).collect();
-        }
+        let labels = events::rates(self.series, self.source, ones_bad, fair);
         let worse = label::too_many(&labels, self.stop_risk, self.schedule).evidence;
         match self.notice {
             Notice::Times(times) if ones_bad => {
-                let ones = events::rates(self.series, self.source, true, fair);
-                let ratio = label::estimated_ratio(&ones).unwrap_or(1.0);
+                let ratio = label::estimated_ratio(&labels).unwrap_or(1.0);
                 let (not_worse, needed) = self.rate_not_worse(times);
                 Tested { worse, not_worse, way: (ratio - 1.0) / (times - 1.0), needed }
             }

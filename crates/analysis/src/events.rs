@@ -8,7 +8,7 @@
 //! known, for these too, and again at each doubling.
 
 use crate::cells::Cell;
-use crate::label::Labels;
+use crate::label::{Coins, Labels};
 use crate::measure::{Counts, Source, Values};
 use crate::series::{Group, Moment, Series};
 use crate::sketch::{Bucket, Sketch};
@@ -26,6 +26,16 @@ fn counted(source: Source<'_>, cells: &[&Cell]) -> Counts {
     })
 }
 
+/// Events and others of both arms, each as (events, others).
+fn labels(second: i64, requests: u64, p: f64, candidate: (u64, u64), control: (u64, u64)) -> Labels {
+    Labels {
+        second,
+        requests,
+        events: Coins { probability: p, candidate: candidate.0, control: control.0 },
+        others: Coins { probability: p, candidate: candidate.1, control: control.1 },
+    }
+}
+
 /// Labels of the outcomes that were one, or of those that were zero.
 pub(crate) fn rates(
     series: &Series<'_>,
@@ -33,32 +43,16 @@ pub(crate) fn rates(
     ones: bool,
     probability: impl Fn(Group) -> f64,
 ) -> Vec<Labels> {
-    let pick = |counts: Counts| if ones { counts.ones } else { counts.n.saturating_sub(counts.ones) };
-    series
-        .moments
-        .iter()
-        .map(|moment| Labels {
-            second: moment.second,
-            probability: probability(moment.group),
-            candidate: pick(counted(source, &moment.candidate)),
-            control: pick(counted(source, &moment.control)),
-            requests: moment.requests,
-        })
-        .collect()
-}
-
-/// Whether ones are the rarer outcome, judged by the first outcomes of both
-/// arms together. Rare events tell more: their labels are nearly all there is.
-pub(crate) fn ones_are_rarer(series: &Series<'_>, source: Source<'_>) -> bool {
-    let mut seen = Counts::default();
-    for moment in &series.moments {
-        seen.merge(counted(source, &moment.candidate));
-        seen.merge(counted(source, &moment.control));
-        if seen.n >= FIRST_OUTCOMES {
-            break;
-        }
-    }
-    seen.ones <= seen.n / 2
+    let split = |cells: &[&Cell]| {
+        let counts = counted(source, cells);
+        let zeros = counts.n.saturating_sub(counts.ones);
+        if ones { (counts.ones, zeros) } else { (zeros, counts.ones) }
+    };
+    let label = |moment: &Moment<'_>| {
+        let p = probability(moment.group);
+        labels(moment.second, moment.requests, p, split(&moment.candidate), split(&moment.control))
+    };
+    series.moments.iter().map(label).collect()
 }
 
 /// How the candidate's values are changed before they are compared: by the
@@ -122,6 +116,12 @@ impl Threshold {
         Some(if pick_wide { wide } else { strict })
     }
 
+    /// Outcomes beyond, and the others.
+    fn split(self, values: &Values) -> (u64, u64) {
+        let beyond = self.count(values);
+        (beyond, values.n().saturating_sub(beyond))
+    }
+
     fn count(self, values: &Values) -> u64 {
         let at_or_above = |include: bool| {
             values
@@ -151,13 +151,10 @@ pub(crate) fn beyond(
     let mut early = Vec::<(&Moment<'_>, Values, Values)>::new();
     let mut threshold: Option<Threshold> = None;
     let mut next = FIRST_OUTCOMES;
-    let mut labels = Vec::new();
-    let event = |t: Threshold, second, moment: &Moment<'_>, candidate: &Values, control: &Values| Labels {
-        second,
-        probability: probability(moment.group),
-        candidate: t.count(candidate),
-        control: t.count(control),
-        requests: moment.requests,
+    let mut all = Vec::new();
+    let event = |t: Threshold, second, moment: &Moment<'_>, candidate: &Values, control: &Values| {
+        let p = probability(moment.group);
+        labels(second, moment.requests, p, t.split(candidate), t.split(control))
     };
     for moment in &series.moments {
         let candidate = values(source, &moment.candidate, granted);
@@ -165,7 +162,7 @@ pub(crate) fn beyond(
         pooled.merge(&candidate);
         pooled.merge(&control);
         match threshold {
-            Some(t) => labels.push(event(t, moment.second, moment, &candidate, &control)),
+            Some(t) => all.push(event(t, moment.second, moment, &candidate, &control)),
             None => early.push((moment, candidate, control)),
         }
         if pooled.n() < next {
@@ -176,8 +173,8 @@ pub(crate) fn beyond(
         threshold = Threshold::of(&pooled, q, worse).or(threshold);
         if let (true, Some(t)) = (first, threshold) {
             // Known only now: one look at all of them.
-            labels.extend(early.drain(..).map(|(m, a, b)| event(t, moment.second, m, &a, &b)));
+            all.extend(early.drain(..).map(|(m, a, b)| event(t, moment.second, m, &a, &b)));
         }
     }
-    labels
+    all
 }

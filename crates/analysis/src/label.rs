@@ -6,13 +6,19 @@
 //! given and only the labels are random: no model of traffic, seasons or
 //! tenants is needed.
 //!
+//! Where events are frequent, the other outcomes tell as well: the score of a
+//! history is the candidate's share of Σ (x − m), with x one for events and
+//! zero for others, and m the share of events so far, to the nearest quarter.
+//! Both arms enter m alike, so it does not know the labels; with rare events m
+//! is zero and the score is the count of events.
+//!
 //! The test looks after every second that had an event, for as long as the
 //! rollout lasts, and keeps its risk over all these looks. It carries the exact
-//! law of the number of candidate labels among all histories that have not
-//! stopped yet. At a look, histories with the highest counts are stopped as
+//! law of the score among all histories that have not
+//! stopped yet. At a look, histories with the highest scores are stopped as
 //! long as their mass fits the risk released so far ([`Schedule`]); what does
 //! not fit is carried over (Lan & DeMets 1983, made exact). If the observed
-//! count is among them, the test stops.
+//! score is among them, the test stops.
 //!
 //! After [`EXACT_EVENTS`] the law grows too long; from there on a bet on the
 //! same labels (Ville 1939), with a tenth of the risk set aside for it, goes on
@@ -20,6 +26,12 @@
 
 /// Events for which the exact law is kept.
 pub const EXACT_EVENTS: u64 = 2_000;
+/// Outcomes for which it is kept where events are frequent.
+pub const EXACT_OUTCOMES: u64 = 8_000;
+/// Scores are in quarters.
+const WHOLE: i64 = 4;
+/// A score less likely than this is forgotten.
+const FORGETTABLE: f64 = 1e-18;
 /// Share of the risk that is set aside for the open-ended bet.
 pub const BET_RESERVE: f64 = 0.1;
 /// Ratios of candidate to control that the bet is spread over.
@@ -58,39 +70,61 @@ impl Schedule {
     }
 }
 
-/// Events of one second that share one probability of the candidate's label.
+/// Outcomes of one kind: how many the arms served, and the probability of the
+/// candidate's label for each under the hypothesis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coins {
+    /// Probability of the candidate's label.
+    pub probability: f64,
+    /// Outcomes the candidate served.
+    pub candidate: u64,
+    /// Outcomes control served.
+    pub control: u64,
+}
+
+impl Coins {
+    fn mirrored(self) -> Self {
+        Self { probability: 1.0 - self.probability, candidate: self.control, control: self.candidate }
+    }
+
+    fn with_ratio(self, ratio: f64) -> Self {
+        let odds = self.probability * ratio;
+        Self { probability: odds / (1.0 - self.probability + odds), ..self }
+    }
+
+    fn total(self) -> u64 {
+        self.candidate.saturating_add(self.control)
+    }
+}
+
+/// Outcomes of one second that were assigned alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Labels {
     /// The second in which they became known.
     pub second: i64,
-    /// Probability of the candidate's label for each, under the hypothesis.
-    pub probability: f64,
-    /// Events the candidate served.
-    pub candidate: u64,
-    /// Events control served.
-    pub control: u64,
+    /// The events: the bad outcomes.
+    pub events: Coins,
+    /// All other outcomes.
+    pub others: Coins,
     /// Requests seen up to and in this second, for [`Schedule::Planned`].
     pub requests: u64,
 }
 
 impl Labels {
-    /// The same events, asked whether *control* served too many.
+    /// The same outcomes, asked whether *control* served too many events.
     #[must_use]
     pub fn mirrored(self) -> Self {
-        Self {
-            probability: 1.0 - self.probability,
-            candidate: self.control,
-            control: self.candidate,
-            ..self
-        }
+        Self { events: self.events.mirrored(), others: self.others.mirrored(), ..self }
     }
 
-    /// The same events under the hypothesis that the candidate's rate is
-    /// `ratio` times control's.
+    /// The same outcomes under the hypothesis that the candidate's rate of
+    /// events is `ratio` times control's. The labels of the others move the
+    /// other way by an amount that depends on the rate itself; leaving them
+    /// where they are errs on the safe side when a ratio above one is put to
+    /// the test from above (see [`Self::mirrored`]).
     #[must_use]
     pub fn with_ratio(self, ratio: f64) -> Self {
-        let odds = self.probability * ratio;
-        Self { probability: odds / (1.0 - self.probability + odds), ..self }
+        Self { events: self.events.with_ratio(ratio), ..self }
     }
 }
 
@@ -127,11 +161,12 @@ pub fn too_many(labels: &[Labels], risk: f64, schedule: Schedule) -> Finding {
 struct Test {
     risk: f64,
     schedule: Schedule,
-    /// Probability of each number of labels among histories not stopped yet.
-    going: Vec<f64>,
+    law: Law,
     spent: f64,
-    observed: u64,
+    /// The observed score.
+    observed: i64,
     events: u64,
+    outcomes: u64,
     /// Logarithm of what each bet has become.
     bets: [f64; RATIOS.len()],
     evidence: f64,
@@ -142,32 +177,51 @@ impl Test {
         Self {
             risk,
             schedule,
-            going: vec![1.0],
+            law: Law::start(),
             spent: 0.0,
             observed: 0,
             events: 0,
+            outcomes: 0,
             bets: [0.0; RATIOS.len()],
             evidence: 1.0,
         }
     }
 
-    /// Takes in events; true if there were any that say something.
+    /// Takes in outcomes; true if any of them counts.
     fn add(&mut self, group: &Labels) -> bool {
-        let p = group.probability;
-        let events = group.candidate.saturating_add(group.control);
-        if events == 0 || !(p > 0.0 && p < 1.0) {
+        let p = group.events.probability;
+        if !(p > 0.0 && p < 1.0) {
             return false;
         }
+        let events = group.events.total();
         for (bet, ratio) in self.bets.iter_mut().zip(RATIOS) {
             let scale = (1.0 - p + p * ratio).ln();
-            *bet += group.candidate as f64 * ratio.ln() - events as f64 * scale;
+            *bet += group.events.candidate as f64 * ratio.ln() - events as f64 * scale;
         }
         self.events = self.events.saturating_add(events);
-        if self.events <= EXACT_EVENTS {
-            self.observed = self.observed.saturating_add(group.candidate);
-            (0..events).for_each(|_| convolve(&mut self.going, p));
+        self.outcomes = self.outcomes.saturating_add(events).saturating_add(group.others.total());
+        let quarters = self.centre();
+        if self.is_exact() {
+            self.toss(group.events, WHOLE - quarters);
+            self.toss(group.others, -quarters);
         }
-        true
+        events > 0 || (quarters > 0 && group.others.total() > 0)
+    }
+
+    fn is_exact(&self) -> bool {
+        self.events <= EXACT_EVENTS && (self.centre() == 0 || self.outcomes <= EXACT_OUTCOMES)
+    }
+
+    /// The share of events among all outcomes, in quarters.
+    fn centre(&self) -> i64 {
+        (4.0 * self.events as f64 / self.outcomes.max(1) as f64).round() as i64
+    }
+
+    fn toss(&mut self, coins: Coins, score: i64) {
+        if score != 0 {
+            self.observed += score.saturating_mul(i64::try_from(coins.candidate).unwrap_or(i64::MAX));
+            (0..coins.total()).for_each(|_| self.law.toss(coins.probability, score));
+        }
     }
 
     fn look(&mut self, requests: u64) {
@@ -175,41 +229,84 @@ impl Test {
         let mean = self.bets.iter().map(|bet| (bet - best).exp()).sum::<f64>() / RATIOS.len() as f64;
         let by_bet = (-(best + mean.ln())).exp() / BET_RESERVE;
         self.evidence = self.evidence.min(by_bet);
-        if self.events > EXACT_EVENTS {
+        if !self.is_exact() {
             return;
         }
         let released = (1.0 - BET_RESERVE) * self.schedule.released(self.events, requests);
-        let at_least = usize::try_from(self.observed).unwrap_or(usize::MAX);
-        let tail: f64 = self.going.iter().skip(at_least).sum();
         if released > 0.0 {
-            self.evidence = self.evidence.min((self.spent + tail) / released);
+            self.evidence = self.evidence.min((self.spent + self.law.tail(self.observed)) / released);
         }
-        while let Some(top) = self.going.last().copied() {
-            if self.spent + top > self.risk * released {
-                break;
-            }
-            self.spent += top;
-            self.going.pop();
-        }
+        self.spent += self.law.stop_top(self.risk * released - self.spent);
+        self.spent += self.law.forget_bottom();
     }
 }
 
-/// One more event: a label with probability `p`.
-fn convolve(law: &mut Vec<f64>, p: f64) {
-    law.push(0.0);
-    let mut below = 0.0;
-    for mass in law.iter_mut() {
-        let here = *mass;
-        *mass = here * (1.0 - p) + below * p;
-        below = here;
+/// Probability of each score among the histories that have not stopped yet.
+struct Law {
+    /// The score of the first entry.
+    lowest: i64,
+    mass: Vec<f64>,
+}
+
+impl Law {
+    fn start() -> Self {
+        Self { lowest: 0, mass: vec![1.0] }
+    }
+
+    /// One more coin: with probability `p` the score changes by `score`.
+    fn toss(&mut self, p: f64, score: i64) {
+        let gap = usize::try_from(score.unsigned_abs()).unwrap_or(0);
+        let n = self.mass.len();
+        self.mass.resize(n + gap, 0.0);
+        if score > 0 {
+            for i in (0..n + gap).rev() {
+                let from = if i >= gap { self.mass[i - gap] } else { 0.0 };
+                self.mass[i] = self.mass[i] * (1.0 - p) + from * p;
+            }
+        } else {
+            // Entries now stand for scores lower by the gap.
+            self.lowest += score;
+            for i in (0..n + gap).rev() {
+                let stay = if i >= gap { self.mass[i - gap] } else { 0.0 };
+                self.mass[i] = stay * (1.0 - p) + self.mass[i] * p;
+            }
+        }
+    }
+
+    /// Probability of this score or more.
+    fn tail(&self, score: i64) -> f64 {
+        let below = usize::try_from(score.saturating_sub(self.lowest)).unwrap_or(0);
+        self.mass.iter().skip(below).sum()
+    }
+
+    /// Stops the highest scores that fit `room`; their probability.
+    fn stop_top(&mut self, room: f64) -> f64 {
+        let mut stopped = 0.0;
+        while let Some(top) = self.mass.last().copied() {
+            if stopped + top > room {
+                break;
+            }
+            stopped += top;
+            self.mass.pop();
+        }
+        stopped
+    }
+
+    /// Forgets the lowest scores where they are next to impossible; their
+    /// probability, which the caller counts as spent.
+    fn forget_bottom(&mut self) -> f64 {
+        let few = self.mass.iter().take_while(|mass| **mass < FORGETTABLE).count();
+        let gone: f64 = self.mass.drain(..few).sum();
+        self.lowest += few as i64;
+        gone
     }
 }
 
 /// The ratio of rates under which as many candidate labels would be expected
 /// as there were; infinite if control has none, nothing without events.
 pub fn estimated_ratio(labels: &[Labels]) -> Option<f64> {
-    let candidate: u64 = labels.iter().map(|group| group.candidate).sum();
-    let control: u64 = labels.iter().map(|group| group.control).sum();
+    let candidate: u64 = labels.iter().map(|group| group.events.candidate).sum();
+    let control: u64 = labels.iter().map(|group| group.events.control).sum();
     match (candidate, control) {
         (0, 0) => return None,
         (0, _) => return Some(0.0),
@@ -219,7 +316,7 @@ pub fn estimated_ratio(labels: &[Labels]) -> Option<f64> {
     let expected = |ratio: f64| -> f64 {
         labels
             .iter()
-            .map(|group| (group.candidate + group.control) as f64 * group.with_ratio(ratio).probability)
+            .map(|group| group.events.total() as f64 * group.events.with_ratio(ratio).probability)
             .sum()
     };
     // Expected labels grow with the ratio: halve the interval on a log scale.
@@ -229,4 +326,121 @@ pub fn estimated_ratio(labels: &[Labels]) -> Option<f64> {
         if expected(middle.exp()) < candidate as f64 { low = middle } else { high = middle }
     }
     Some(((low + high) / 2.0).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn coins(probability: f64, candidate: u64, control: u64) -> Coins {
+        Coins { probability, candidate, control }
+    }
+
+    /// One outcome per second: bad or not, at this probability, with this label.
+    fn history(outcomes: &[(bool, f64)], labels: u32) -> Vec<Labels> {
+        let one = |(i, (bad, p)): (usize, &(bool, f64))| {
+            let candidate = u64::from(labels >> i & 1);
+            let (it, none) = (coins(*p, candidate, 1 - candidate), coins(*p, 0, 0));
+            let (events, others) = if *bad { (it, none) } else { (none, it) };
+            Labels { second: i as i64, events, others, requests: i as u64 + 1 }
+        };
+        outcomes.iter().enumerate().map(one).collect()
+    }
+
+    fn chance_of(outcomes: &[(bool, f64)], labels: u32) -> f64 {
+        let one = |(i, (_, p)): (usize, &(bool, f64))| if labels >> i & 1 == 1 { *p } else { 1.0 - p };
+        outcomes.iter().enumerate().map(one).product()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// Every labelling there is: those that stop have at most the risk.
+        #[test]
+        fn the_risk_is_kept_exactly(
+            outcomes in proptest::collection::vec((any::<bool>(), 0.1..0.9_f64), 1..10),
+            risk in 0.02..0.4_f64,
+            planned in proptest::option::of(1..20_u64),
+        ) {
+            let schedule = planned.map_or(Schedule::Events, |requests| Schedule::Planned { requests });
+            let mut stopped = 0.0;
+            for labels in 0..1_u32 << outcomes.len() {
+                let found = too_many(&history(&outcomes, labels), risk, schedule);
+                prop_assert_eq!(found.stopped.is_some(), found.evidence <= risk);
+                if found.stopped.is_some() {
+                    stopped += chance_of(&outcomes, labels);
+                }
+            }
+            prop_assert!(stopped <= risk + 1e-12, "{} of {}", stopped, risk);
+        }
+
+        #[test]
+        fn a_stop_is_never_taken_back(
+            outcomes in proptest::collection::vec((any::<bool>(), 0.1..0.9_f64), 2..24),
+            labels in any::<u32>(),
+            cut in 1..24_usize,
+        ) {
+            let whole = history(&outcomes, labels);
+            let part = whole.get(..cut.min(whole.len())).unwrap();
+            let (early, late) = (too_many(part, 0.2, Schedule::Events), too_many(&whole, 0.2, Schedule::Events));
+            prop_assert!(late.evidence <= early.evidence);
+            prop_assert!(early.stopped.is_none() || early.stopped == late.stopped);
+        }
+    }
+
+    #[test]
+    fn all_bad_answers_from_one_arm_stop_soon_and_even_ones_never() {
+        let one_sided: Vec<Labels> = (0..20)
+            .map(|second| Labels { second, events: coins(0.5, 1, 0), others: coins(0.5, 1, 2), requests: 0 })
+            .collect();
+        let found = too_many(&one_sided, 0.01, Schedule::Events);
+        assert!(found.stopped.is_some_and(|second| (6..12).contains(&second)), "{found:?}");
+        let even: Vec<Labels> = (0..3_000)
+            .map(|second| Labels { second, events: coins(0.5, 1, 1), others: coins(0.5, 9, 9), requests: 0 })
+            .collect();
+        assert_eq!(too_many(&even, 0.05, Schedule::Events).stopped, None);
+    }
+
+    #[test]
+    fn harm_that_begins_after_the_exact_law_is_still_found() {
+        let quiet = (0..EXACT_EVENTS as i64)
+            .map(|second| Labels { second, events: coins(0.5, 1, 1), others: coins(0.5, 50, 50), requests: 0 });
+        let harm = (0..400).map(|i| Labels {
+            second: EXACT_EVENTS as i64 + i,
+            events: coins(0.5, 3, 1),
+            others: coins(0.5, 48, 50),
+            requests: 0,
+        });
+        let found = too_many(&quiet.chain(harm).collect::<Vec<_>>(), 0.01, Schedule::Events);
+        assert!(found.stopped.is_some_and(|second| second >= EXACT_EVENTS as i64), "{found:?}");
+    }
+
+    #[test]
+    fn the_estimate_finds_the_ratio_behind_mixed_shares() {
+        let labels: Vec<Labels> = [0.05, 0.25, 0.5]
+            .iter()
+            .map(|share| {
+                let (candidate, control) = (share * 3_000.0, (1.0 - share) * 1_000.0);
+                Labels {
+                    second: 0,
+                    events: coins(*share, candidate as u64, control as u64),
+                    others: coins(*share, 0, 0),
+                    requests: 0,
+                }
+            })
+            .collect();
+        let ratio = estimated_ratio(&labels).unwrap();
+        assert!((ratio - 3.0).abs() < 0.01, "{ratio}");
+        assert_eq!(estimated_ratio(&[]), None);
+    }
+
+    #[test]
+    fn all_risk_is_released_in_the_end_and_never_more() {
+        for schedule in [Schedule::Events, Schedule::Planned { requests: 1_000 }] {
+            let released: Vec<f64> = (0..40).map(|i| schedule.released(1 << i, 1 << i)).collect();
+            assert!(released.windows(2).all(|pair| pair[0] <= pair[1]));
+            assert!(released.iter().all(|share| (0.0..=1.0).contains(share)));
+            assert!(released[39] > 0.97);
+        }
+    }
 }
