@@ -1,230 +1,270 @@
 //! The bare git repository behind an ops repo.
+//!
+//! Reading is free functions over `git2` ([`read`]), because hooks read a
+//! repository they do not own. Writing is [`Repo`]: objects first, one ref moved
+//! by compare-and-swap last, so a process killed in between leaves nothing but
+//! objects nobody refers to.
 
+mod aliases;
+mod effects;
+pub(crate) mod journal;
+pub(crate) mod read;
+mod setup;
 mod types;
+mod write;
 
+pub(crate) use write::is_branch;
 pub use types::{CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, RepoError};
 
-use crate::{Alias, Files};
-use domain::ids::{AppName, EnvName, ReleaseId};
+use crate::Files;
+use domain::ids::ReleaseId;
 use domain::units::Timestamp;
+use effects::EffectIndex;
+use git2::{ErrorCode, Oid, Repository};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) type Result<T> = std::result::Result<T, RepoError>;
+
+/// The ref of `main`.
+pub(crate) const MAIN_REF: &str = "refs/heads/main";
+/// Where branches lie.
+pub(crate) const HEADS: &str = "refs/heads/";
+/// Refs that are Tidegate's own.
+pub(crate) const OWN_REFS: &str = "refs/tidegate/";
+/// Refs that keep the commits of releases from garbage collection.
+const KEEP_REFS: &str = "refs/tidegate/keep/";
 
 /// A bare git repository that this process owns. Cheap to clone; calls block, so
 /// async callers use `spawn_blocking`.
 #[derive(Debug, Clone)]
 pub struct Repo {
     path: Arc<PathBuf>,
-    writing: Arc<Mutex<()>>,
+    /// Held while `main` moves: one writer at a time, and no walk twice.
+    writing: Arc<Mutex<EffectIndex>>,
 }
-
-type Result<T> = std::result::Result<T, RepoError>;
 
 impl Repo {
     /// Makes a repository whose `main` has one commit with these files.
     ///
+    /// It is made beside its place and moved there whole: a process killed in
+    /// between leaves no half repository.
+    ///
     /// # Errors
     /// The folder is there already and not empty, or cannot be written.
     pub fn init(path: &Path, seed: &Files, author: &Identity, at: Timestamp) -> Result<Self> {
-        let _ = (path, seed, author, at);
-        Err(RepoError::Unfinished)
+        setup::create(path, |git| {
+            let edits: Edits = seed.iter().map(|(p, bytes)| (p.clone(), Some(bytes.clone()))).collect();
+            let tree = write::tree_with(git, None, &edits)?;
+            let new = NewCommit { author, message: "Begin the ops repo", at, effect: "init" };
+            let commit = write::commit_object(git, tree, &[], &new)?;
+            git.reference(MAIN_REF, commit, false, "begin")?;
+            Ok(())
+        })?;
+        Self::open(path)
     }
+
     /// Opens a repository this process owns: removes lock files a killed
-    /// process left, and installs the hooks.
+    /// process left, settles pushes it left half recorded, and installs the hooks.
     ///
     /// # Errors
     /// There is no repository, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
-        let _ = path;
-        Err(RepoError::Unfinished)
+        let path = std::path::absolute(path).map_err(io("finding the repository"))?;
+        if !path.join("objects").is_dir() || !path.join("HEAD").is_file() {
+            return Err(RepoError::NotRepository(path.display().to_string()));
+        }
+        setup::remove_locks(&path)?;
+        let git = Repository::open_bare(&path)?;
+        setup::configure(&git)?;
+        setup::install_hooks(&path)?;
+        journal::Journal::of(&path).recover(&git)?;
+        Ok(Self { path: Arc::new(path), writing: Arc::default() })
     }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    pub(crate) fn git(&self) -> Result<Repository> {
+        Ok(Repository::open_bare(self.path.as_path())?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, EffectIndex> {
+        // The index is rebuilt from git where it is behind, so a panic of
+        // another thread leaves nothing half done in it.
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The newest commit of `main`.
     ///
     /// # Errors
     /// The repository cannot be read.
     pub fn head(&self) -> Result<CommitId> {
-        Err(RepoError::Unfinished)
+        read::head(&self.git()?).map(CommitId)
     }
+
     /// The newest commit of a branch, none if there is no such branch.
     ///
     /// # Errors
     /// The repository cannot be read.
     pub fn branch(&self, name: &str) -> Result<Option<CommitId>> {
-        let _ = name;
-        Err(RepoError::Unfinished)
+        Ok(read::target(&self.git()?, &format!("{HEADS}{name}"))?.map(CommitId))
     }
+
     /// Every branch but `main` with its newest commit.
     ///
     /// # Errors
     /// The repository cannot be read.
     pub fn branches(&self) -> Result<BTreeMap<String, CommitId>> {
-        Err(RepoError::Unfinished)
+        read::branches(&self.git()?)
     }
-    /// All files of a commit.
+
+    /// All files of a commit. Links and submodules are left out: nothing reads them.
     ///
     /// # Errors
     /// No such commit; larger than the limits.
     pub fn files(&self, commit: CommitId) -> Result<Files> {
-        let _ = commit;
-        Err(RepoError::Unfinished)
+        read::files(&self.git()?, commit.0)
     }
+
     /// One file of a commit.
     ///
     /// # Errors
     /// No such commit; larger than the limits.
     pub fn file(&self, commit: CommitId, path: &str) -> Result<Option<Vec<u8>>> {
-        let _ = (commit, path);
-        Err(RepoError::Unfinished)
+        read::file(&self.git()?, commit.0, path)
     }
+
     /// What somebody committed, by whom and when.
     ///
     /// # Errors
     /// No such commit.
     pub fn info(&self, commit: CommitId) -> Result<CommitInfo> {
-        let _ = commit;
-        Err(RepoError::Unfinished)
+        let git = self.git()?;
+        Ok(read::info(&read::commit(&git, commit.0)?))
     }
+
+    /// The commits of `main`, newest first: promotions, merges, reverts.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub fn history(&self, limit: usize) -> Result<Vec<CommitInfo>> {
+        let git = self.git()?;
+        let mut found = Vec::new();
+        let mut next = Some(read::head(&git)?);
+        while let Some(id) = next.filter(|_| found.len() < limit) {
+            let commit = read::commit(&git, id)?;
+            found.push(read::info(&commit));
+            next = commit.parent_id(0).ok();
+        }
+        Ok(found)
+    }
+
     /// Paths that differ between two commits.
     ///
     /// # Errors
     /// No such commit.
     pub fn changed_paths(&self, before: CommitId, after: CommitId) -> Result<BTreeSet<String>> {
-        let _ = (before, after);
-        Err(RepoError::Unfinished)
+        read::changed_paths(&self.git()?, before.0, after.0)
     }
+
     /// The unified diff between two commits, cut at a limit.
     ///
     /// # Errors
     /// No such commit.
     pub fn diff(&self, before: CommitId, after: CommitId) -> Result<String> {
-        let _ = (before, after);
-        Err(RepoError::Unfinished)
+        read::diff(&self.git()?, before.0, after.0)
     }
+
     /// The newest commit both have in their history.
     ///
     /// # Errors
     /// No such commit.
     pub fn merge_base(&self, a: CommitId, b: CommitId) -> Result<Option<CommitId>> {
-        let _ = (a, b);
-        Err(RepoError::Unfinished)
+        let git = self.git()?;
+        for id in [a, b] {
+            read::commit(&git, id.0)?;
+        }
+        Ok(read::merge_base(&git, a.0, b.0)?.map(CommitId))
     }
+
     /// E-mail addresses of everybody with a commit in `head` that `base` has
     /// not: authors, committers and `Co-authored-by` trailers, lower case.
     ///
     /// # Errors
     /// No such commit; more commits than the limit.
     pub fn contributors(&self, base: CommitId, head: CommitId) -> Result<BTreeSet<String>> {
-        let _ = (base, head);
-        Err(RepoError::Unfinished)
+        read::contributors(&self.git()?, base.0, head.0)
     }
-    /// The commit of `main` that carries this effect.
-    ///
-    /// # Errors
-    /// The repository cannot be read.
-    pub fn find_effect(&self, effect: &str) -> Result<Option<CommitId>> {
-        let _ = effect;
-        Err(RepoError::Unfinished)
-    }
-    /// Commits edits on a branch. The branch must be where `parent` is, or not
-    /// exist yet (then it begins there). Done again with the same effect it
-    /// gives the same commit.
-    ///
-    /// # Errors
-    /// The branch moved; the branch is `main`; a path is not acceptable.
-    pub fn commit(&self, branch: &str, parent: CommitId, edits: &Edits, new: &NewCommit<'_>) -> Result<CommitId> {
-        let _ = (branch, parent, edits, new);
-        Err(RepoError::Unfinished)
-    }
-    /// Commits edits straight on `main`, on whatever it is now.
-    ///
-    /// # Errors
-    /// A path is not acceptable.
-    pub fn commit_main(&self, edits: &Edits, new: &NewCommit<'_>) -> Result<CommitId> {
-        let _ = (edits, new);
-        Err(RepoError::Unfinished)
-    }
-    /// Merges a commit into `main` by a merge commit.
-    ///
-    /// # Errors
-    /// [`RepoError::Conflict`] with the files; [`RepoError::AlreadyMerged`].
-    pub fn merge(&self, commit: CommitId, new: &NewCommit<'_>) -> Result<CommitId> {
-        let _ = (commit, new);
-        Err(RepoError::Unfinished)
-    }
-    /// Would this commit merge into `main` as it is now? The files in conflict.
-    ///
-    /// # Errors
-    /// No such commit.
-    pub fn conflicts(&self, commit: CommitId) -> Result<BTreeSet<String>> {
-        let _ = commit;
-        Err(RepoError::Unfinished)
-    }
-    /// Takes a commit of `main` (a merge or a plain one) back by a new commit.
-    ///
-    /// # Errors
-    /// [`RepoError::Conflict`] with the files.
-    pub fn revert(&self, commit: CommitId, new: &NewCommit<'_>) -> Result<CommitId> {
-        let _ = (commit, new);
-        Err(RepoError::Unfinished)
-    }
-    /// Sets or clears aliases of an app in one commit on `main`; other lines of
-    /// the file keep their order and comments. Returns `main` as it is if the
-    /// aliases already are what they should be.
-    ///
-    /// # Errors
-    /// The aliases file does not read.
-    pub fn set_aliases(
-        &self,
-        env: &EnvName,
-        app: &AppName,
-        aliases: &[(Alias, Option<ReleaseId>)],
-        new: &NewCommit<'_>,
-    ) -> Result<CommitId> {
-        let _ = (env, app, aliases, new);
-        Err(RepoError::Unfinished)
-    }
-    /// Deletes a branch if it still is at `expected`.
-    ///
-    /// # Errors
-    /// The branch moved; the branch is `main`.
-    pub fn delete_branch(&self, name: &str, expected: CommitId) -> Result<()> {
-        let _ = (name, expected);
-        Err(RepoError::Unfinished)
-    }
-    /// Keeps a release's commit addressable for ever, whatever happens to its branch.
+
+    /// Keeps a release's commit addressable for ever, whatever happens to its
+    /// branch. The first commit kept for a release stays: same id, same content.
     ///
     /// # Errors
     /// No such commit.
     pub fn keep(&self, release: ReleaseId, commit: CommitId) -> Result<()> {
-        let _ = (release, commit);
-        Err(RepoError::Unfinished)
+        let git = self.git()?;
+        read::commit(&git, commit.0)?;
+        match git.reference(&keep_ref(release), commit.0, false, "keep") {
+            Err(error) if error.code() == ErrorCode::Exists => Ok(()),
+            other => other.map(drop).map_err(RepoError::from),
+        }
     }
+
     /// The commit kept for a release.
     ///
     /// # Errors
     /// The repository cannot be read.
     pub fn kept(&self, release: ReleaseId) -> Result<Option<CommitId>> {
-        let _ = release;
-        Err(RepoError::Unfinished)
+        Ok(read::target(&self.git()?, &keep_ref(release))?.map(CommitId))
     }
-    /// Pushes that people made and nobody has dealt with, oldest first.
+
+    /// Pushes that people made and nobody has dealt with, oldest first. Each is
+    /// given again until [`Repo::push_done`].
     ///
     /// # Errors
     /// The journal cannot be read.
     pub fn take_pushes(&self) -> Result<Vec<Push>> {
-        Err(RepoError::Unfinished)
+        journal::Journal::of(&self.path).take(&self.git()?)
     }
-    /// Forgets a push: everything that follows from it is durable now.
+
+    /// Forgets a push: everything that follows from it is durable now. Forgetting
+    /// twice is fine.
     ///
     /// # Errors
     /// The journal cannot be written.
     pub fn push_done(&self, id: &str) -> Result<()> {
-        let _ = id;
-        Err(RepoError::Unfinished)
+        journal::Journal::of(&self.path).done(id)
     }
 }
+
+fn keep_ref(release: ReleaseId) -> String {
+    format!("{KEEP_REFS}{}", release.0.hex())
+}
+
+/// Says what was being done when the file system failed.
+pub(crate) fn io(what: &str) -> impl Fn(std::io::Error) -> RepoError + '_ {
+    move |source| RepoError::Io { what: what.to_owned(), source }
+}
+
+/// Moves a ref from `old` to `new`, or makes it if `old` is none. False if it
+/// is not at `old` (any more), or somebody else is moving it.
+fn swap(git: &Repository, name: &str, old: Option<Oid>, new: Oid, log: &str) -> Result<bool> {
+    let moved = match old {
+        Some(old) => git.reference_matching(name, new, true, old, log),
+        None => git.reference(name, new, false, log),
+    };
+    match moved {
+        Ok(_) => Ok(true),
+        Err(error) => match error.code() {
+            ErrorCode::Modified | ErrorCode::Locked | ErrorCode::Exists | ErrorCode::NotFound => Ok(false),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -126,9 +126,6 @@ pub struct RefUpdate {
 /// Why git said no.
 #[derive(Debug, thiserror::Error)]
 pub enum RepoError {
-    /// Not written yet.
-    #[error("not written yet")]
-    Unfinished,
     /// Not a commit id, or no such commit.
     #[error("`{0}` is not a commit of this repository")]
     NotCommit(String),
@@ -141,6 +138,12 @@ pub enum RepoError {
     /// Nothing to merge.
     #[error("`main` has everything of commit {0} already")]
     AlreadyMerged(CommitId),
+    /// Not in the history of `main`, or its first commit.
+    #[error("commit {0} is not one that can be taken back from `main`")]
+    NotOnMain(CommitId),
+    /// No common history with `main`.
+    #[error("commit {0} has no history in common with `main`; clone this repository and begin a branch there")]
+    Unrelated(CommitId),
     /// The branch is elsewhere.
     #[error("the branch `{branch}` moved meanwhile; read it again and repeat")]
     Moved {

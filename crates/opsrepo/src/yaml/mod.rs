@@ -11,6 +11,12 @@ pub(crate) mod tree;
 
 pub(crate) use document::{Document, Reading, read};
 
+/// The tree of a text whose syntax is right.
+pub(crate) fn tree_of(text: &str) -> Option<tree::Node> {
+    let (tree, faults) = scan::scan(text);
+    tree.filter(|_| faults.is_empty())
+}
+
 /// The candidate that is spelt most like `given`, if one is near enough: a third
 /// of its letters may differ.
 pub(crate) fn nearest<'a>(
