@@ -1,0 +1,105 @@
+//! Recorded answers instead of a model.
+//!
+//! A recordings file is parsed once per gateway, whatever number of models and
+//! releases use it; a model's provider holds its files in order, and the last
+//! file that has a key wins. A key without a recording is an error that names
+//! it: an invented answer would be worse than none.
+
+use super::local::{self, Answer};
+use super::{Call, Failure, FailureKind, PrepareError, Reply};
+use crate::tap::Usage;
+use domain::ids::Digest;
+use domain::recording::{Recording, parse_jsonl};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest key quoted in an error, in characters.
+const QUOTED_KEY: usize = 120;
+/// Longest recorded latency that is waited for.
+pub const MAX_LATENCY: Duration = Duration::from_secs(600);
+
+/// One recordings file: model → key → answer.
+pub struct Recordings(HashMap<String, HashMap<String, Recording>>);
+
+impl fmt::Debug for Recordings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recordings").field("models", &self.0.len()).finish()
+    }
+}
+
+impl Recordings {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// At the first bad line.
+    pub fn parse(digest: Digest, bytes: &[u8]) -> Result<Self, PrepareError> {
+        let (recordings, faults) = parse_jsonl(bytes);
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(PrepareError::BadRecordings { digest, line: fault.line, problem: fault.problem });
+        }
+        let mut models: HashMap<String, HashMap<String, Recording>> = HashMap::new();
+        for recording in recordings {
+            models.entry(recording.model.clone()).or_default().insert(recording.key.clone(), recording);
+        }
+        Ok(Self(models))
+    }
+
+    fn find(&self, model: &str, key: &str) -> Option<&Recording> {
+        self.0.get(model)?.get(key)
+    }
+}
+
+/// The recordings of one model.
+#[derive(Debug)]
+pub(super) struct Replay {
+    files: Vec<Arc<Recordings>>,
+    latency: bool,
+}
+
+impl Replay {
+    pub(super) fn new(files: Vec<Arc<Recordings>>, latency: bool) -> Self {
+        Self { files, latency }
+    }
+
+    pub(super) async fn call(&self, model: &str, call: Call) -> Result<Reply, Failure> {
+        let key = call.local.as_deref().unwrap_or_default();
+        let Some(found) = self.files.iter().rev().find_map(|file| file.find(model, key)) else {
+            return Err(missing(model, key));
+        };
+        let recorded = found.latency_ms.filter(|_| self.latency).unwrap_or(0);
+        let usage = Usage {
+            prompt_tokens: found.prompt_tokens.map_or_else(|| estimate(call.messages.len()), u64::from),
+            completion_tokens: found
+                .completion_tokens
+                .map_or_else(|| estimate(found.response.len()), u64::from),
+        };
+        let answer = Answer {
+            model: model.to_owned(),
+            text: found.response.as_str().into(),
+            usage,
+            latency: Duration::from_millis(recorded).min(MAX_LATENCY),
+        };
+        local::reply(answer, &call).await
+    }
+}
+
+/// Tokens of a text nobody counted: about four bytes each. Enough for a cost
+/// estimate, and the same on every machine.
+fn estimate(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(4)
+}
+
+fn missing(model: &str, key: &str) -> Failure {
+    let mut quoted: String = key.chars().take(QUOTED_KEY).collect();
+    if quoted.len() < key.len() {
+        quoted.push('…');
+    }
+    Failure::new(
+        FailureKind::NoRecording,
+        format!(
+            "no recorded answer of `{model}` for the key `{quoted}`; add a line with this `model`, `key` and a `response` to one of the model's recordings files, or correct its `key` template"
+        ),
+    )
+}
