@@ -11,6 +11,7 @@
 //! the candidate.
 
 use crate::ids::{ReleaseId, RolloutId};
+use crate::rollout::Exposure;
 use crate::snapshot::AppSnapshot;
 use crate::units::{FULL, Share};
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,37 @@ pub fn bucket(salt: &str, subject: &str) -> u16 {
     (head % u64::from(FULL)) as u16
 }
 
+/// The arm of a place under an exposure: everything sticky assignment is,
+/// without hashing. Ports in other languages need this, [`bucket`] and
+/// [`share`], and no more.
+pub fn arm(bucket: u16, exposure: Exposure) -> Arm {
+    let weight = exposure.weight.bp();
+    // Without a weight, those whose requests are mirrored are the control.
+    let control = if weight > 0 {
+        bucket >= control_start(weight)
+    } else {
+        bucket < exposure.shadow.bp()
+    };
+    match bucket < weight {
+        true => Arm::Candidate,
+        false if control => Arm::Control,
+        false => Arm::Stable,
+    }
+}
+
+/// The probability of the candidate for a request that is compared: one half,
+/// or more where the control is what is left of everyone. Rounded down to
+/// 1/10 000.
+pub fn share(exposure: Exposure) -> Share {
+    let weight = u32::from(exposure.weight.bp());
+    if weight == 0 {
+        return Share::NONE;
+    }
+    let control = u32::from(FULL - control_start(exposure.weight.bp()));
+    // At most 10 000: the weight is a part of the divisor.
+    Share::from_bp((weight * u32::from(FULL) / (weight + control)) as u16)
+}
+
 /// Who answers.
 pub fn route(app: &AppSnapshot, facts: Facts<'_>) -> Decision {
     let bucket = bucket(&app.salt, facts.subject);
@@ -96,34 +128,85 @@ pub fn route(app: &AppSnapshot, facts: Facts<'_>) -> Decision {
         killed: app.killed.is_some(),
     };
     let Some(rollout) = &app.rollout else { return stable };
-    let weight = rollout.exposure.weight.bp();
-    let control = FULL - control_start(weight);
-    let share = match weight {
-        0 => Share::NONE,
-        w => Share::from_bp(
-            (u32::from(w) * u32::from(FULL) / (u32::from(w) + u32::from(control))) as u16,
-        ),
-    };
-    let mirrored = bucket < rollout.exposure.shadow.bp();
-    let arm = if bucket < weight {
-        Arm::Candidate
-    } else if (weight > 0 && bucket >= control_start(weight)) || (weight == 0 && mirrored) {
-        Arm::Control
-    } else {
-        Arm::Stable
-    };
+    let arm = arm(bucket, rollout.exposure);
+    let mirrored = is_mirrored(bucket, rollout.exposure);
     Decision {
         arm,
         release: if arm == Arm::Candidate { rollout.candidate } else { app.production },
         rollout: Some(rollout.rollout),
         step: rollout.step,
-        share,
-        shadow: (mirrored && arm != Arm::Candidate).then_some(rollout.candidate),
+        share: share(rollout.exposure),
+        shadow: mirrored.then_some(rollout.candidate),
         ..stable
     }
+}
+
+/// True if a copy of the request goes to the candidate as well. Those who get
+/// the candidate's own answers need no copy.
+pub fn is_mirrored(bucket: u16, exposure: Exposure) -> bool {
+    bucket < exposure.shadow.bp() && bucket >= exposure.weight.bp()
 }
 
 /// First bucket of the control group.
 fn control_start(weight: u16) -> u16 {
     weight.max(FULL - weight.min(FULL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Digest;
+    use crate::snapshot::{Kill, OnError, RolloutExposure};
+    use crate::units::{Span, Timestamp};
+
+    fn release(text: &str) -> ReleaseId {
+        ReleaseId(Digest::of(text.as_bytes()))
+    }
+
+    fn app(weight: u16, shadow: u16) -> AppSnapshot {
+        let exposure = Exposure { weight: Share::from_bp(weight), shadow: Share::from_bp(shadow) };
+        AppSnapshot {
+            production: release("stable"),
+            salt: "salt".to_owned(),
+            subject: crate::policy::SubjectKey::User,
+            rollout: Some(RolloutExposure {
+                rollout: RolloutId(128),
+                step: 2,
+                candidate: release("candidate"),
+                exposure,
+            }),
+            killed: None,
+            fallback: None,
+            on_error: OnError::Error,
+            timeout: Span::from_secs(30),
+            retries: 0,
+        }
+    }
+
+    #[test]
+    fn every_arm_gets_its_release() {
+        let (stable, candidate) = (release("stable"), release("candidate"));
+        for subject in (0..2000).map(|i| format!("user-{i}")) {
+            let facts = Facts { subject: &subject };
+            let decision = route(&app(2500, 1000), facts);
+            let wanted = if decision.arm == Arm::Candidate { candidate } else { stable };
+            assert_eq!(decision.release, wanted);
+            assert_eq!((decision.rollout, decision.step), (Some(RolloutId(128)), 2));
+            assert_eq!(decision.shadow, None, "the first tenth has the candidate anyway");
+            let decision = route(&app(0, 1000), facts);
+            assert_eq!(decision.release, stable);
+            assert_eq!(decision.shadow.is_some(), decision.arm == Arm::Control);
+            assert_eq!(decision.share, Share::NONE);
+        }
+    }
+
+    #[test]
+    fn without_a_rollout_everyone_is_stable_and_a_kill_is_told() {
+        let mut app = app(5000, 0);
+        app.rollout = None;
+        app.killed = Some(Kill { since: Timestamp(0), by: "sam".parse().unwrap() });
+        let decision = route(&app, Facts { subject: "ana" });
+        assert_eq!((decision.arm, decision.release), (Arm::Stable, release("stable")));
+        assert!(decision.killed && decision.rollout.is_none() && decision.shadow.is_none());
+    }
 }

@@ -150,9 +150,9 @@ impl Climb {
         self.last >>= 1;
     }
 
-    /// True if the next hash of the proof stands to the left; climbs past the
-    /// levels on which the subtree has no neighbour.
-    fn from_left(&mut self) -> bool {
+    /// Climbs one hash of the proof, past the levels on which the subtree has
+    /// no neighbour; true if that hash stands to the left.
+    fn climb(&mut self) -> bool {
         let left = self.place & 1 == 1 || self.place == self.last;
         if left {
             while self.place & 1 == 0 && self.place != 0 {
@@ -176,7 +176,7 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root
         if climb.last == 0 {
             return false;
         }
-        hash = if climb.from_left() { node_hash(other, &hash) } else { node_hash(&hash, other) };
+        hash = if climb.climb() { node_hash(other, &hash) } else { node_hash(&hash, other) };
     }
     climb.last == 0 && hash == *root
 }
@@ -214,7 +214,7 @@ pub fn verify_consistency(
         if climb.last == 0 {
             return false;
         }
-        if climb.from_left() {
+        if climb.climb() {
             small = node_hash(other, &small);
             large = node_hash(other, &large);
         } else {
@@ -398,10 +398,10 @@ mod tests {
         #[test]
         fn any_numbers_are_answered(a: u64, b: u64, proof in proptest::collection::vec(any::<[u8; 32]>(), 0..70)) {
             let h = [0; 32];
-            let _ = verify_inclusion(&h, a, b, &proof, &h);
-            let _ = verify_consistency(a, &h, b, &h, &proof);
-            let _ = inclusion_nodes(a, b);
-            let _ = consistency_nodes(a, b);
+            prop_assert!(!verify_inclusion(&h, a, b, &proof, &h));
+            prop_assert!(!verify_consistency(a, &h, b, &h, &proof) || (a == b && proof.is_empty()));
+            prop_assert_eq!(inclusion_nodes(a, b).is_ok(), a < b);
+            prop_assert_eq!(consistency_nodes(a, b).is_ok(), a <= b);
         }
     }
 }
