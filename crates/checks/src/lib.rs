@@ -14,13 +14,18 @@
 //! nothing that can be panicked by what a user wrote.
 #![cfg_attr(
     test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        reason = "tests may panic"
-    )
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
+pub mod detect;
+mod finding;
+pub mod gate;
+pub mod lint;
+pub mod pii;
+pub mod redact;
+pub mod secrets;
 pub mod source;
+mod suggest;
 pub mod template;
+pub mod tokens;
+pub mod version;

@@ -23,19 +23,15 @@ pub struct Source<'a> {
 /// The text may be a prompt; only its size is shown.
 impl std::fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source")
-            .field("file", &self.file)
-            .field("bytes", &self.text.len())
-            .finish()
+        f.debug_struct("Source").field("file", &self.file).field("bytes", &self.text.len()).finish()
     }
 }
 
 impl<'a> Source<'a> {
     /// Indexes the lines of `text`.
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let lines =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { file, text, lines }
     }
 
@@ -49,10 +45,7 @@ impl<'a> Source<'a> {
         let offset = floor_boundary(self.text, offset);
         let line = self.lines.partition_point(|start| *start <= offset);
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let column = self
-            .text
-            .get(start..offset)
-            .map_or(0, |s| s.chars().count());
+        let column = self.text.get(start..offset).map_or(0, |s| s.chars().count());
         (count(line), count(column).saturating_add(1))
     }
 
@@ -70,6 +63,21 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The byte range of a place of this text; the inverse of [`Source::place`]
+    /// as far as the first line goes.
+    pub fn range(&self, place: &Place) -> Range<usize> {
+        let line = place.line.unwrap_or(1).saturating_sub(1) as usize;
+        let start = self.lines.get(line).copied().unwrap_or(self.text.len());
+        let rest = self.text.get(start..).unwrap_or("");
+        let offset = |column: u32| {
+            let skipped = rest.char_indices().nth(column as usize).map_or(rest.len(), |(at, _)| at);
+            start.saturating_add(skipped)
+        };
+        let column = place.column.unwrap_or(1);
+        let from = offset(column.saturating_sub(1));
+        from..offset(place.end_column.unwrap_or(column)).max(from)
+    }
+
     /// The line of the range with its number, and carets under the range.
     pub fn excerpt(&self, range: Range<usize>) -> String {
         self.excerpt_with(range, None)
@@ -83,19 +91,11 @@ impl<'a> Source<'a> {
     fn excerpt_with(&self, range: Range<usize>, mask: Option<&str>) -> String {
         let start = floor_boundary(self.text, range.start);
         let (number, _) = self.line_column(start);
-        let line_start = self
-            .text
-            .get(..start)
-            .and_then(|s| s.rfind('\n'))
-            .map_or(0, |at| at + 1);
+        let line_start = self.text.get(..start).and_then(|s| s.rfind('\n')).map_or(0, |at| at + 1);
         let inner = self.first_line_of(&range);
         let inner_end = start + inner.len();
         let before = self.text.get(line_start..start).unwrap_or("");
-        let after = self
-            .text
-            .get(inner_end..)
-            .and_then(|s| s.lines().next())
-            .unwrap_or("");
+        let after = self.text.get(inner_end..).and_then(|s| s.lines().next()).unwrap_or("");
         let shown = printable(mask.unwrap_or(inner));
         draw(number, &printable(before), &shown, &printable(after))
     }
@@ -104,11 +104,7 @@ impl<'a> Source<'a> {
         let start = floor_boundary(self.text, range.start);
         let end = floor_boundary(self.text, range.end).max(start);
         let whole = self.text.get(start..end).unwrap_or("");
-        whole
-            .split('\n')
-            .next()
-            .unwrap_or("")
-            .trim_end_matches('\r')
+        whole.split('\n').next().unwrap_or("").trim_end_matches('\r')
     }
 }
 
@@ -142,16 +138,12 @@ fn clip_start(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     let skip = length.saturating_sub(limit.saturating_sub(1));
-    std::iter::once('…')
-        .chain(text.chars().skip(skip))
-        .collect()
+    std::iter::once('…').chain(text.chars().skip(skip)).collect()
 }
 
 /// Control characters could move a terminal's cursor: each becomes one space.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The nearest character boundary at or before `offset`.
@@ -176,14 +168,8 @@ mod tests {
         let source = Source::new("a.j2", "één\nÜber {{ naam }}\n");
         let at = source.text().find("naam").unwrap();
         let place = source.place(at..at + 4);
-        assert_eq!(
-            (place.line, place.column, place.end_column),
-            (Some(2), Some(9), Some(12))
-        );
-        assert_eq!(
-            source.excerpt(at..at + 4),
-            "2 | Über {{ naam }}\n  |         ^^^^"
-        );
+        assert_eq!((place.line, place.column, place.end_column), (Some(2), Some(9), Some(12)));
+        assert_eq!(source.excerpt(at..at + 4), "2 | Über {{ naam }}\n  |         ^^^^");
     }
 
     #[test]
@@ -200,10 +186,7 @@ mod tests {
     #[test]
     fn a_mask_hides_the_range() {
         let source = Source::new("a", "key = hunter2 # old");
-        assert_eq!(
-            source.masked_excerpt(6..13, "h…"),
-            "1 | key = h… # old\n  |       ^^"
-        );
+        assert_eq!(source.masked_excerpt(6..13, "h…"), "1 | key = h… # old\n  |       ^^");
     }
 
     proptest::proptest! {

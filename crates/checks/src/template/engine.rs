@@ -51,10 +51,7 @@ impl Engine {
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(RECURSION_LIMIT);
         env.set_formatter(count_and_print);
-        Self {
-            env,
-            sources: BTreeMap::new(),
-        }
+        Self { env, sources: BTreeMap::new() }
     }
 
     /// Compiles a template. `name` is what others include it by, `file` what
@@ -62,20 +59,13 @@ impl Engine {
     pub(super) fn add(&mut self, name: &str, file: &str, text: &str) -> Result<(), TemplateError> {
         check_size(file, text)?;
         check_tags(file, text)?;
-        self.sources
-            .insert(name.to_owned(), (file.to_owned(), text.to_owned()));
-        guarded(|| {
-            self.env
-                .add_template_owned(name.to_owned(), text.to_owned())
-        })
-        .map_err(|fault| TemplateError::at(file, text, fault))
+        self.sources.insert(name.to_owned(), (file.to_owned(), text.to_owned()));
+        guarded(|| self.env.add_template_owned(name.to_owned(), text.to_owned()))
+            .map_err(|fault| TemplateError::at(file, text, fault))
     }
 
     pub(super) fn render(&self, name: &str, context: Value) -> Result<String, Failure<'_>> {
-        let mut out = Bounded {
-            bytes: Vec::new(),
-            full: false,
-        };
+        let mut out = Bounded { bytes: Vec::new(), full: false };
         let done = guarded(|| {
             let template = self.env.get_template(name)?;
             template.render_captured_to(context, &mut out).map(|_| ())
@@ -89,10 +79,8 @@ impl Engine {
 
     fn failure(&self, name: &str, fault: Fault) -> Failure<'_> {
         let name = fault.template.as_deref().unwrap_or(name);
-        let (file, text) = self
-            .sources
-            .get(name)
-            .map_or(("", ""), |(file, text)| (file.as_str(), text.as_str()));
+        let (file, text) =
+            self.sources.get(name).map_or(("", ""), |(file, text)| (file.as_str(), text.as_str()));
         Failure { file, text, fault }
     }
 }
@@ -118,10 +106,8 @@ fn check_size(file: &str, text: &str) -> Result<(), TemplateError> {
     if text.len() <= MAX_TEMPLATE_BYTES {
         return Ok(());
     }
-    let what = format!(
-        "the template has {} bytes; at most {MAX_TEMPLATE_BYTES} are allowed",
-        text.len()
-    );
+    let what =
+        format!("the template has {} bytes; at most {MAX_TEMPLATE_BYTES} are allowed", text.len());
     Err(TemplateError::at(file, text, Fault::limit(what, 0..0)))
 }
 

@@ -63,15 +63,9 @@ impl From<Failure<'_>> for RenderError {
         let Failure { file, text, fault } = failure;
         let place = match fault.range.clone() {
             Some(range) => Source::new(file, text).place(range),
-            None => Place {
-                file: file.to_owned(),
-                ..Place::default()
-            },
+            None => Place { file: file.to_owned(), ..Place::default() },
         };
-        Self::Failed {
-            place: Box::new(place),
-            what: fault.runtime_text(text),
-        }
+        Self::Failed { place: Box::new(place), what: fault.runtime_text(text) }
     }
 }
 
@@ -123,32 +117,17 @@ impl Fault {
     }
 
     pub(super) fn limit(what: String, range: Range<usize>) -> Self {
-        Self {
-            kind: None,
-            what,
-            range: Some(range),
-            template: None,
-        }
+        Self { kind: None, what, range: Some(range), template: None }
     }
 
     pub(super) fn too_long() -> Self {
         let what = format!("the rendered text is longer than {MAX_RENDERED_BYTES} bytes");
-        Self {
-            kind: None,
-            what,
-            range: None,
-            template: None,
-        }
+        Self { kind: None, what, range: None, template: None }
     }
 
     pub(super) fn internal() -> Self {
         let what = "the template engine failed on this template; simplify it".to_owned();
-        Self {
-            kind: None,
-            what,
-            range: None,
-            template: None,
-        }
+        Self { kind: None, what, range: None, template: None }
     }
 
     /// The words for a failed render: names the expression of the template, as
@@ -161,10 +140,7 @@ impl Fault {
             .filter(|part| !part.contains('\n') && part.chars().count() <= 80);
         match (self.kind, expression) {
             (Some(ErrorKind::UndefinedError), Some(part)) => {
-                format!(
-                    "`{}` has no value; guard it with `is defined` or `default`",
-                    part.trim()
-                )
+                format!("`{}` has no value; guard it with `is defined` or `default`", part.trim())
             }
             (_, Some(part)) if !part.trim().is_empty() => {
                 format!("{} (at `{}`)", self.what, part.trim())

@@ -25,10 +25,7 @@ impl KeyTemplate {
     pub fn compile(text: &str) -> Result<Self, TemplateError> {
         let mut engine = Engine::new();
         engine.add(NAME, FILE, text)?;
-        Ok(Self {
-            engine,
-            text: text.to_owned(),
-        })
+        Ok(Self { engine, text: text.to_owned() })
     }
 
     /// The template as written; a missing recording's error names it.
@@ -39,12 +36,8 @@ impl KeyTemplate {
     /// The key of a request. All its variables may be used, declared or not;
     /// space around the key is dropped.
     pub fn render(&self, vars: &Map<String, Value>) -> Result<String, RenderError> {
-        let values = vars
-            .iter()
-            .map(|(name, value)| (name.clone(), values::value(value)));
-        let rendered = self
-            .engine
-            .render(NAME, values::context(values.collect()))?;
+        let values = vars.iter().map(|(name, value)| (name.clone(), values::value(value)));
+        let rendered = self.engine.render(NAME, values::context(values.collect()))?;
         Ok(rendered.trim().to_owned())
     }
 }
@@ -61,10 +54,7 @@ mod tests {
     #[test]
     fn a_key_is_made_of_the_requests_variables() {
         let key = KeyTemplate::compile("{{ set }}/{{ id }}\n").unwrap();
-        assert_eq!(
-            key.render(&vars(json!({"set": "qa", "id": 7}))).unwrap(),
-            "qa/7"
-        );
+        assert_eq!(key.render(&vars(json!({"set": "qa", "id": 7}))).unwrap(), "qa/7");
     }
 
     #[test]

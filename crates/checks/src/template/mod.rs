@@ -20,6 +20,7 @@ mod key;
 mod prompt;
 mod values;
 
+pub(crate) use engine::syntax;
 pub use engine::{
     FUEL, MAX_ELIFS, MAX_RENDERED_BYTES, MAX_TAG_TOKENS, MAX_TEMPLATE_BYTES, RECURSION_LIMIT,
 };

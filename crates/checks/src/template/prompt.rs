@@ -79,15 +79,8 @@ impl Prompt {
         if !parts.iter().any(|part| matches!(part, Part::Conversation)) {
             parts.push(Part::Conversation);
         }
-        let variables = content
-            .variables
-            .iter()
-            .map(|(name, v)| (name.clone(), declared(v)));
-        Ok(Self {
-            engine,
-            parts,
-            variables: variables.collect(),
-        })
+        let variables = content.variables.iter().map(|(name, v)| (name.clone(), declared(v)));
+        Ok(Self { engine, parts, variables: variables.collect() })
     }
 
     /// Renders the prompt for one request. Exactly the declared variables reach
@@ -137,10 +130,7 @@ impl Prompt {
 }
 
 fn declared(variable: &Variable) -> Declared {
-    Declared {
-        required: variable.required,
-        default: variable.default.as_ref().map(values::value),
-    }
+    Declared { required: variable.required, default: variable.default.as_ref().map(values::value) }
 }
 
 fn compile_message(
@@ -148,12 +138,7 @@ fn compile_message(
     index: usize,
     message: &PromptMessage,
 ) -> Result<Part, TemplateError> {
-    let PromptMessage::Template {
-        role,
-        file,
-        template,
-    } = message
-    else {
+    let PromptMessage::Template { role, file, template } = message else {
         return Ok(Part::Conversation);
     };
     let Some(role) = ROLES.into_iter().find(|known| known == role) else {

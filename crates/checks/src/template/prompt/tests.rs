@@ -3,11 +3,7 @@ use super::*;
 use serde_json::json;
 
 fn template(role: &str, text: &str) -> PromptMessage {
-    PromptMessage::Template {
-        role: role.into(),
-        file: format!("{role}.j2"),
-        template: text.into(),
-    }
+    PromptMessage::Template { role: role.into(), file: format!("{role}.j2"), template: text.into() }
 }
 
 fn content(
@@ -17,10 +13,7 @@ fn content(
 ) -> PromptContent {
     PromptContent {
         messages,
-        partials: partials
-            .iter()
-            .map(|(n, t)| ((*n).into(), (*t).into()))
-            .collect(),
+        partials: partials.iter().map(|(n, t)| ((*n).into(), (*t).into())).collect(),
         variables: serde_json::from_value(variables).unwrap(),
     }
 }
@@ -59,22 +52,14 @@ fn messages_partials_and_conversation_come_in_order() {
         &[("rules.j2", " Name {{ text|length }} facts.")],
         json!({"text": {}}),
     );
-    let rendered = Prompt::compile(&content)
-        .unwrap()
-        .render(&vars(json!({"text": "a <b>"})))
-        .unwrap();
+    let rendered =
+        Prompt::compile(&content).unwrap().render(&vars(json!({"text": "a <b>"}))).unwrap();
     assert_eq!(
         rendered,
         [
-            Rendered::Message {
-                role: "system",
-                content: "Be kind. Name 5 facts.".into()
-            },
+            Rendered::Message { role: "system", content: "Be kind. Name 5 facts.".into() },
             Rendered::Conversation,
-            Rendered::Message {
-                role: "user",
-                content: "Sum up: a <b>".into()
-            },
+            Rendered::Message { role: "user", content: "Sum up: a <b>".into() },
         ]
     );
 }
@@ -82,10 +67,7 @@ fn messages_partials_and_conversation_come_in_order() {
 #[test]
 fn the_conversation_goes_last_if_nowhere() {
     let prompt = Prompt::compile(&content(vec![template("system", "x")], &[], json!({}))).unwrap();
-    assert_eq!(
-        prompt.render(&Map::new()).unwrap().last(),
-        Some(&Rendered::Conversation)
-    );
+    assert_eq!(prompt.render(&Map::new()).unwrap().last(), Some(&Rendered::Conversation));
 }
 
 #[test]
@@ -103,30 +85,18 @@ fn defaults_fill_gaps_and_optional_variables_may_be_asked_for() {
     let declared = json!({"tone": {"default": "calm"}, "note": {"required": false}});
     let text = "{{ tone }}{% if note is defined %} {{ note }}{% endif %}";
     assert_eq!(one(text, declared.clone(), json!({})).unwrap(), "calm");
-    assert_eq!(
-        one(text, declared, json!({"note": "hi", "tone": "brisk"})).unwrap(),
-        "brisk hi"
-    );
+    assert_eq!(one(text, declared, json!({"note": "hi", "tone": "brisk"})).unwrap(), "brisk hi");
 }
 
 #[test]
 fn undeclared_variables_do_not_reach_templates() {
     let error = one("{{ secret }}", json!({}), json!({"secret": "s3"})).unwrap_err();
-    assert!(
-        error.to_string().contains("`secret` has no value"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`secret` has no value"), "{error}");
 }
 
 #[test]
 fn errors_never_quote_values() {
-    for text in [
-        "{{ v|int }}",
-        "{{ v + 1 }}",
-        "{{ v.a.b }}",
-        "{{ v() }}",
-        "{{ v|batch('x') }}",
-    ] {
+    for text in ["{{ v|int }}", "{{ v + 1 }}", "{{ v.a.b }}", "{{ v() }}", "{{ v|batch('x') }}"] {
         let error = one(text, json!({"v": {}}), json!({"v": "hunter2-value"})).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{text}: {error}");
     }
@@ -190,10 +160,7 @@ fn syntax_errors_have_a_place_and_a_caret() {
 fn unknown_roles_are_refused() {
     let bad = content(vec![template("robot", "x")], &[], json!({}));
     let error = Prompt::compile(&bad).unwrap_err();
-    assert!(
-        error.to_string().contains("`robot` is not a role"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`robot` is not a role"), "{error}");
 }
 
 proptest::proptest! {
