@@ -102,9 +102,9 @@ pub(crate) fn look(
 
 impl Question<'_> {
     fn rate(&self) -> Tested {
-        let fair = |group| self.probabilities.fair(group);
+        let chance = |group| self.probabilities.for_harm(group);
         let ones_bad = self.signal.worse == Worse::Higher;
-        let labels = events::rates(self.series, self.source, ones_bad, fair);
+        let labels = events::rates(self.series, self.source, ones_bad, chance);
         let worse = label::too_many(&labels, self.stop_risk, self.schedule).evidence;
         match self.notice {
             Notice::Times(times) if ones_bad => {
@@ -126,7 +126,7 @@ impl Question<'_> {
     /// candidate whose bad answers are negligibly rare.
     fn rate_not_worse(&self, times: f64) -> (f64, Option<u64>) {
         let labels: Vec<Labels> =
-            events::rates(self.series, self.source, true, |group| self.probabilities.cautious(group))
+            events::rates(self.series, self.source, true, |group| self.probabilities.for_none(group))
                 .into_iter()
                 .map(|group| group.with_ratio(times).mirrored())
                 .collect();
@@ -169,7 +169,7 @@ impl Question<'_> {
             .iter()
             .map(|moment| Pair {
                 second: moment.second,
-                probability: self.probabilities.fair(moment.group),
+                probability: moment.group.probability(),
                 candidate: total(&moment.candidate),
                 control: total(&moment.control),
             })
@@ -213,12 +213,12 @@ impl Question<'_> {
     fn values(&self) -> Tested {
         let (q, worse) = (measure::compared_quantile(self.signal), self.signal.worse);
         let plain = events::beyond(self.series, self.source, q, worse, None, |group| {
-            self.probabilities.fair(group)
+            self.probabilities.for_harm(group)
         });
         let granted = Granted(self.notice, worse);
         let margin: Vec<Labels> =
             events::beyond(self.series, self.source, q, worse, Some(granted), |group| {
-                self.probabilities.cautious(group)
+                self.probabilities.for_none(group)
             })
             .into_iter()
             .map(Labels::mirrored)

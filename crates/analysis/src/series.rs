@@ -94,10 +94,13 @@ impl<'a> Series<'a> {
             .map(|moment| moment.second)
     }
 
-    /// The probability of the candidate's label for each group. The gateway's
-    /// own share, unless the outcomes that were measured contradict it (labels
-    /// that came for one arm only, mirrored copies that were shed): then the
-    /// share measured, under which the count is at most binomially spread.
+    /// The probability of the candidate's label for each group: the gateway's
+    /// own share, unless the outcomes that were measured contradict it. Where
+    /// not every request is measured by itself (labels may come for one arm
+    /// only, or once per input; mirrored copies may be shed), the measured
+    /// share counts as well, and each question gets the one that makes its
+    /// answer harder. Under the measured share the count of events is at most
+    /// binomially spread.
     pub(crate) fn probabilities(&self, source: Source<'_>, kind: SignalKind) -> Probabilities {
         let mut measured = BTreeMap::<Group, (u64, u64)>::new();
         for moment in &self.moments {
@@ -112,8 +115,10 @@ impl<'a> Series<'a> {
             let told = if n == 0 { p } else { candidate as f64 / n as f64 };
             let odd = tails::upper(candidate, n, p).min(tails::lower(candidate, n, p)) < MISMATCH_RISK / 2.0;
             let fair = if odd { told } else { p };
-            let trusted = complete && !group.is_mirrored();
-            (group, (fair, if trusted { fair } else { fair.min(told) }))
+            if complete && !group.is_mirrored() {
+                return (group, (fair, fair));
+            }
+            (group, (fair.max(told), fair.min(told)))
         };
         Probabilities(measured.into_iter().map(of_group).collect())
     }
@@ -124,14 +129,15 @@ impl<'a> Series<'a> {
 pub(crate) struct Probabilities(BTreeMap<Group, (f64, f64)>);
 
 impl Probabilities {
-    /// For showing harm.
-    pub(crate) fn fair(&self, group: Group) -> f64 {
-        self.0.get(&group).map_or_else(|| group.probability(), |(fair, _)| *fair)
+    /// For showing harm: a candidate with more outcomes than its share must not
+    /// look worse for it.
+    pub(crate) fn for_harm(&self, group: Group) -> f64 {
+        self.0.get(&group).map_or_else(|| group.probability(), |(high, _)| *high)
     }
 
-    /// For showing its absence: where not every request is measured by itself,
-    /// a candidate with fewer outcomes than its share must not look better.
-    pub(crate) fn cautious(&self, group: Group) -> f64 {
-        self.0.get(&group).map_or_else(|| group.probability(), |(_, cautious)| *cautious)
+    /// For showing its absence: a candidate with fewer outcomes than its share
+    /// must not look better for it.
+    pub(crate) fn for_none(&self, group: Group) -> f64 {
+        self.0.get(&group).map_or_else(|| group.probability(), |(_, low)| *low)
     }
 }
