@@ -271,8 +271,7 @@ impl Control {
             git_settled: false,
             git_commit: None,
             swing_back: None,
-            exposed: 0,
-            harmed: 0,
+            harm: crate::records::Harm::default(),
             incident: None,
             report: None,
         };

@@ -10,7 +10,9 @@ use crate::incidents::entry;
 use crate::problem::Problem;
 use crate::records::{DeniedRecord, ReleaseRecord};
 use crate::{Control, changes, wrong};
+use checks::gate::{Gate, Production, Report, StaticInput, run_tiers, static_gates};
 use domain::audit::Actor;
+use domain::component::ComponentKind;
 use domain::change::{Change, ChangeState};
 use domain::dsse;
 use domain::finding::{Finding, GateReport, GateResult, Place, Severity, Tier};
@@ -20,7 +22,8 @@ use domain::params;
 use domain::snapshot::ServedRelease;
 use domain::units::Timestamp;
 use opsrepo::{CommitId, Desired, Files};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use store::{CommitError, Index, Kind, Query, Tx, Versioned};
 
 /// Payload type of a signed manifest.
@@ -63,20 +66,16 @@ impl Control {
             Ok(record) => Some(self.release_record(record.doc.production).await?),
             Err(_) => None,
         };
-        let gates = judge(&subject, &app, &composed, denied.map(|d| d.doc), production.as_deref());
+        let judged = Judged { subject, app: app.clone(), composed, denied: denied.map(|d| d.doc), production };
+        // Tokenizers and scanners take their time: not on a thread that serves.
+        let (judged, report) = tokio::task::spawn_blocking(move || {
+            let report = judged.report(now);
+            (judged, report)
+        })
+        .await
+        .map_err(|e| wrong("the checks", &e))?;
+        let Judged { subject, composed, production, .. } = judged;
         let release = composed.ok();
-        let report = GateReport {
-            api_version: domain::manifest::API_VERSION.to_owned(),
-            commit: subject.commit.to_string(),
-            release: release.as_ref().map(|r| r.id),
-            finished_at: now,
-            outcome: if gates.iter().any(|g| g.outcome == domain::finding::GateOutcome::Failed) {
-                domain::finding::GateOutcome::Failed
-            } else {
-                domain::finding::GateOutcome::Passed
-            },
-            gates,
-        };
         let mut tx = Tx::new(now);
         change.doc.release = release.as_ref().map(|r| r.id);
         change.doc.production = production.map(|p| p.id);
@@ -200,18 +199,67 @@ impl From<CommitError> for CheckError {
     }
 }
 
-/// All static gates, in the order in which people read them.
-fn judge(
-    subject: &Subject,
-    app: &AppName,
-    composed: &Result<Release, Vec<Finding>>,
+/// Everything the gates are told.
+struct Judged {
+    subject: Subject,
+    app: AppName,
+    composed: Result<Release, Vec<Finding>>,
     denied: Option<DeniedRecord>,
-    production: Option<&ReleaseRecord>,
-) -> Vec<GateResult> {
-    let mut gates = vec![files_gate(subject, app, composed), scope_gate(subject, app)];
-    gates.push(denied_gate(composed.as_ref().ok().map(|r| r.id), denied));
-    let _ = (production, &subject.files);
-    gates
+    production: Option<Arc<ReleaseRecord>>,
+}
+
+impl Judged {
+    /// Runs all gates, in the order in which people read them.
+    fn report(&self, now: Timestamp) -> GateReport {
+        let release = self.composed.as_ref().ok();
+        let prompt = release.and_then(|r| content(&r.contents, ComponentKind::Prompt));
+        let model = release.and_then(|r| content(&r.contents, ComponentKind::Model));
+        let served = self.production.as_ref().map(|p| &p.served);
+        let live = served.and_then(|s| content(&s.contents, ComponentKind::Prompt));
+        let components = release.map(|r| r.manifest.components.clone()).unwrap_or_default();
+        let files = self.changed_texts();
+        let input = StaticInput {
+            app: &self.app,
+            components: &components,
+            prompt: prompt.as_ref(),
+            partial_paths: &BTreeMap::new(),
+            model: model.as_ref(),
+            parameters: release.and_then(|r| r.contents.get(&ComponentKind::Parameters)),
+            production: served
+                .map(|s| Production { components: &s.components, prompt: live.as_ref() }),
+            files: &files,
+        };
+        let denied = denied_gate(release.map(|r| r.id), self.denied.clone());
+        let mut gates = vec![
+            Gate::known(files_gate(&self.subject, &self.app, &self.composed)),
+            Gate::known(scope_gate(&self.subject, &self.app)),
+            Gate::known(denied),
+        ];
+        gates.extend(static_gates(input));
+        let about = Report {
+            commit: self.subject.commit.to_string(),
+            release: release.map(|r| r.id),
+            finished_at: now,
+        };
+        run_tiers(gates, about)
+    }
+
+    /// Texts the change adds or edits.
+    fn changed_texts(&self) -> BTreeMap<String, String> {
+        let text = |path: &String| {
+            let bytes = self.subject.files.get(path)?;
+            Some((path.clone(), String::from_utf8(bytes.clone()).ok()?))
+        };
+        self.subject.paths.iter().filter_map(text).collect()
+    }
+}
+
+/// The content of one component, in its form.
+fn content<T: serde::de::DeserializeOwned>(
+    contents: &BTreeMap<ComponentKind, serde_json::Value>,
+    kind: ComponentKind,
+) -> Option<T> {
+    serde_json::from_value(contents.get(&kind)?.clone()).ok()
 }
 
 /// Every file reads and fits the others.

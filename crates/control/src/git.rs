@@ -106,11 +106,12 @@ impl Control {
     ) -> Result<http::Response<opsrepo::http::Body>, Problem>
     where
         B: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
-        E: std::fmt::Display + Send,
+        E: std::fmt::Display + Send + 'static,
     {
         let denied = self.all::<DeniedRecord>(Kind::Denied).await?;
         let context = PushContext {
             actor: caller.name().clone(),
+            email: caller.person.email.clone(),
             may_push: may(&caller.person.roles, Permission::Propose),
             denied: denied
                 .into_iter()

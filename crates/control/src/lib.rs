@@ -32,6 +32,7 @@ pub mod gates;
 mod git;
 mod incidents;
 mod init;
+mod journal;
 pub mod keys;
 pub mod listing;
 pub mod log;

@@ -78,6 +78,14 @@ impl Control {
         tokio::time::timeout(wait, newer).await.ok().flatten()
     }
 
+    /// A blob that a published release names.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Problem> {
+        Ok(self.store.get_blob(digest).await?)
+    }
+
     /// The newest generation.
     pub fn newest(&self) -> Generation {
         self.published.borrow().as_ref().map_or(Generation(0), |p| p.generation)

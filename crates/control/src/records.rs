@@ -1,12 +1,16 @@
 //! What `control` keeps in the store, one document per noun. Versioned from
 //! day one by the store's schema; fields are only ever added with a default.
 
+use analysis::cells::{Cell, CellKey};
 use domain::component::{Component, ComponentKind};
 use domain::ids::{
     AppName, ChangeId, Digest, IncidentId, PersonName, ReleaseId, RolloutId,
 };
 use domain::manifest::Manifest;
+use domain::policy::{RolloutPolicy, SignalKind, Worse};
 use domain::rollout::{Report, RolloutState};
+use domain::routing::Arm;
+use domain::sentence::Sentence;
 use domain::snapshot::{Kill, ServedRelease};
 use domain::units::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -88,14 +92,63 @@ pub struct RolloutRecord {
     pub git_commit: Option<String>,
     /// From the decision until every gateway had taken it up.
     pub swing_back: Option<Span>,
-    /// Candidate answers to users.
-    pub exposed: u64,
-    /// Of these, bad ones by the signal that decided.
-    pub harmed: u64,
+    /// What the candidate did to users so far.
+    pub harm: Harm,
     /// Incident it opened.
     pub incident: Option<IncidentId>,
     /// The newest look.
     pub report: Option<Report>,
+}
+
+/// What a candidate did to users: answers that were shown, mirrors not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Harm {
+    /// Answers of the candidate to users.
+    pub exposed: u64,
+    /// Of these, bad ones by signal: errors, and what people posted as 1.
+    pub bad: BTreeMap<String, u64>,
+}
+
+impl Harm {
+    /// Counts the answers of the candidate arm; the policy says which posted
+    /// numbers are bad.
+    pub fn of(cells: &[(CellKey, Cell)], policy: &RolloutPolicy) -> Self {
+        let mut harm = Self::default();
+        for (_, cell) in cells.iter().filter(|(key, _)| key.arm == Arm::Candidate) {
+            harm.exposed = harm.exposed.saturating_add(cell.n);
+            harm.add("error", cell.errors());
+            harm.add("fallback", cell.fallbacks);
+            harm.add("schema_failure", cell.schema_failures);
+            for signal in policy.signals.iter().filter(|s| s.kind == SignalKind::Rate) {
+                let Some(feedback) = cell.feedback.get(&signal.name) else { continue };
+                harm.add(
+                    &signal.name,
+                    match signal.worse {
+                        Worse::Higher => feedback.ones,
+                        Worse::Lower => feedback.zeros,
+                    },
+                );
+            }
+        }
+        harm
+    }
+
+    fn add(&mut self, signal: &str, bad: u64) {
+        if bad > 0 {
+            let sum = self.bad.entry(signal.to_owned()).or_default();
+            *sum = sum.saturating_add(bad);
+        }
+    }
+
+    /// Bad answers of the signal that a decision names. A signal without single
+    /// bad answers (latency, cost) harmed everyone who was exposed.
+    pub fn of_decision(&self, decision: Option<&Sentence>) -> u64 {
+        let signal = decision.and_then(|d| d.params.get("metric")).and_then(|m| m.as_str());
+        match signal {
+            Some(signal) => self.bad.get(signal).copied().unwrap_or(self.exposed),
+            None => 0,
+        }
+    }
 }
 
 /// A release that may not be proposed again until a person clears it.

@@ -7,16 +7,19 @@
 
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemKind};
-use crate::records::{AppRecord, DeniedRecord, PromotedBy, Promotion, RolloutRecord};
+use crate::records::{AppRecord, DeniedRecord, Harm, PromotedBy, Promotion, RolloutRecord};
 use crate::views::{ActionResult, NewAction};
 use crate::{Control, effects, incidents, not_found};
+use analysis::cells::{Cell, CellKey};
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
 use domain::ids::{Generation, IncidentId, PersonName, RolloutId};
 use domain::incident::{Incident, IncidentKind};
 use domain::params;
 use domain::people::{Permission, Role};
-use domain::rollout::{Action, Command, CommandError, Phase, RolloutState, apply, step};
+use domain::rollout::{
+    Action, Command, CommandError, Observation, Phase, RolloutState, apply, step,
+};
 use domain::sentence::Sentence;
 use domain::units::Timestamp;
 use store::{CommitError, Index, Kind, Tx, Versioned};
@@ -42,14 +45,15 @@ impl Control {
             if record.doc.state.phase.is_final() || !self.is_due(&record.doc, now) {
                 return Ok(());
             }
-            let seen = self.observe(&record.doc, now).await?;
+            let cells = self.store.cells(id, i64::MIN, i64::MAX).await?;
+            let seen = self.observe(&record.doc, &cells, now);
             let stepped = step(&record.doc.state, &seen, now);
             if stepped.state == record.doc.state {
                 return Ok(());
             }
             let tick = format!("{id}/{}/{}", now.0, stepped.state.generation);
             let mut next = record.doc.clone();
-            next.exposed = seen.exposed;
+            next.harm = Harm::of(&cells, &record.doc.state.policy);
             next.report = Some(stepped.report.clone());
             let turn = Turn {
                 before: &record.doc.state,
@@ -83,16 +87,16 @@ impl Control {
                 .is_none_or(|last| now.since(last) >= record.state.policy.check_every)
     }
 
-    async fn observe(
+    fn observe(
         &self,
         record: &RolloutRecord,
+        cells: &[(CellKey, Cell)],
         now: Timestamp,
-    ) -> Result<domain::rollout::Observation, Problem> {
-        let cells = self.store.cells(record.state.id, i64::MIN, i64::MAX).await?;
-        let mut seen = analysis::observe(&record.state.policy, &record.state, &cells, now);
+    ) -> Observation {
+        let mut seen = analysis::observe(&record.state.policy, &record.state, cells, now);
         seen.git_settled = record.git_settled;
         seen.gateways_settled = self.gateways_settled(record.state.decided_at, now);
-        Ok(seen)
+        seen
     }
 
     /// Stores what the machine said: one transaction, then the snapshot.
@@ -118,7 +122,6 @@ impl Control {
                 Action::OpenIncident { what } => {
                     let opened = self.open_incident(&mut tx, &next, &turn, what).await?;
                     next.incident = Some(opened.id);
-                    next.harmed = opened.requests_harmed;
                     incident = Some(opened.id);
                 }
             }
@@ -174,8 +177,8 @@ impl Control {
         incident.restored = Some(turn.state.stable);
         incident.differences =
             self.release_diff(turn.state.stable, turn.state.candidate).await?;
-        incident.requests_exposed = record.exposed;
-        incident.requests_harmed = harmed(record, what);
+        incident.requests_exposed = record.harm.exposed;
+        incident.requests_harmed = record.harm.of_decision(Some(what));
         incidents::set_reason(&mut incident, turn.reason, turn.now);
         incidents::create(tx, &incident, turn.actor.clone());
         Ok(incident)
@@ -389,17 +392,6 @@ pub(crate) fn index(state: &RolloutState) -> Index {
 pub(crate) fn update_app(tx: &mut Tx, app: &Versioned<AppRecord>) {
     let index = Index::none().app(&app.doc.app);
     tx.update(Kind::App, &app.doc.app, app.generation, &app.doc, index);
-}
-
-/// Bad answers of the signal that the sentence names, as of the newest look.
-fn harmed(record: &RolloutRecord, what: &Sentence) -> u64 {
-    let signal = what.params.get("metric").and_then(|m| m.as_str());
-    let verdicts = record.report.iter().flat_map(|r| &r.signals).map(|s| &s.verdict);
-    verdicts
-        .filter(|v| signal.is_none_or(|s| s == v.signal))
-        .filter_map(|v| v.candidate.bad)
-        .max()
-        .unwrap_or(0)
 }
 
 /// One audit entry per decision: phases and steps, not looks.
