@@ -17,7 +17,8 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     (
         "tidegate",
         &[
-            "domain", "analysis", "checks", "opsrepo", "store", "connect", "gateway", "control", "api",
+            "domain", "analysis", "checks", "opsrepo", "store", "connect", "gateway", "control",
+            "api",
         ],
     ),
 ];
@@ -64,7 +65,11 @@ fn every_crate_obeys_the_lints_of_the_workspace() {
     for name in crates() {
         let manifest = read(&format!("crates/{name}/Cargo.toml"));
         let lints = table(&manifest, "lints");
-        assert_eq!(lints, [("workspace".to_owned(), "true".to_owned())], "crates/{name}/Cargo.toml");
+        assert_eq!(
+            lints,
+            [("workspace".to_owned(), "true".to_owned())],
+            "crates/{name}/Cargo.toml"
+        );
     }
 }
 
@@ -80,7 +85,10 @@ fn the_core_is_built_on_a_short_list() {
     for name in ["analysis", "checks"] {
         let manifest = read(&format!("crates/{name}/Cargo.toml"));
         for (dependency, _) in table(&manifest, "dependencies") {
-            assert!(!IMPURE.contains(&dependency.as_str()), "`{name}` may not be built on `{dependency}`");
+            assert!(
+                !IMPURE.contains(&dependency.as_str()),
+                "`{name}` may not be built on `{dependency}`"
+            );
         }
     }
 }
@@ -90,8 +98,16 @@ fn the_core_is_built_on_a_short_list() {
 const ONLY: [(&str, &[&str], &str); 9] = [
     ("sqlx::", &["store"], "go through `store::Store`"),
     ("git2::", &["opsrepo"], "go through `opsrepo::Repo`"),
-    ("Command::new(\"git\")", &["opsrepo", "tidegate"], "go through `opsrepo`; only the demo clones as a person would"),
-    ("TcpListener", &["api", "gateway", "tidegate"], "only `api` and `gateway` listen; the binary hands them a socket"),
+    (
+        "Command::new(\"git\")",
+        &["opsrepo", "tidegate"],
+        "go through `opsrepo`; only the demo clones as a person would",
+    ),
+    (
+        "TcpListener",
+        &["api", "gateway", "tidegate"],
+        "only `api` and `gateway` listen; the binary hands them a socket",
+    ),
     ("axum::serve", &["api"], "only `api` serves the control port"),
     ("TcpStream::connect", &["connect"], "dial out through `connect`"),
     ("hyper_util::client", &["connect"], "dial out through `connect::http::Client`"),
@@ -120,7 +136,8 @@ fn pure_rooms_wait_for_nothing() {
     for name in ["domain", "analysis", "checks"] {
         for file in sources(name) {
             let text = shipped(&file);
-            for word in ["async fn", ".await", "std::fs", "std::net", "std::thread", "Instant::now"] {
+            for word in ["async fn", ".await", "std::fs", "std::net", "std::thread", "Instant::now"]
+            {
                 assert!(!text.contains(word), "{file}: `{word}` in a pure crate");
             }
         }

@@ -30,7 +30,11 @@ fn shown(program: &str) -> Vec<Shown> {
                 let line = line.split(" #").next().unwrap_or_default();
                 found.push(Shown {
                     place: format!("{file}:{}", i + 1),
-                    words: line.split_whitespace().skip(program.split(' ').count()).map(str::to_owned).collect(),
+                    words: line
+                        .split_whitespace()
+                        .skip(program.split(' ').count())
+                        .map(str::to_owned)
+                        .collect(),
                 });
             }
         }
@@ -51,7 +55,10 @@ impl Help {
                     .arg("--help")
                     .output()
                     .expect("the binary runs");
-                output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+                output
+                    .status
+                    .success()
+                    .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
             })
             .clone()
     }
@@ -68,10 +75,9 @@ fn every_command_shown_exists_with_its_flags() {
         let mut text = help.of(&path).expect("there is a help");
         for word in words.iter().take_while(|w| !w.starts_with('-')) {
             // Only a word listed under "Commands:" is a subcommand.
-            let listed = text
-                .split("Commands:")
-                .nth(1)
-                .is_some_and(|rest| rest.lines().any(|l| l.split_whitespace().next() == Some(word)));
+            let listed = text.split("Commands:").nth(1).is_some_and(|rest| {
+                rest.lines().any(|l| l.split_whitespace().next() == Some(word))
+            });
             if !listed {
                 break;
             }
@@ -103,6 +109,9 @@ fn every_chore_shown_exists() {
     let verbs = read("xtask/src/main.rs");
     for Shown { place, words } in shown("cargo xtask") {
         let verb = words.first().map(String::as_str).unwrap_or_default();
-        assert!(verbs.contains(&format!("\"{verb}\" =>")), "{place}: there is no `cargo xtask {verb}`");
+        assert!(
+            verbs.contains(&format!("\"{verb}\" =>")),
+            "{place}: there is no `cargo xtask {verb}`"
+        );
     }
 }

@@ -13,7 +13,8 @@ fn every_source_file_says_what_it_is_for() {
     let mut wrong = Vec::new();
     let all = crates().iter().flat_map(|name| sources(name)).collect::<Vec<_>>();
     let more = files().into_iter().filter(|f| {
-        f.ends_with(".rs") && (f.starts_with("xtask/src/") || f.starts_with("fuzz/") || f.starts_with("bench/"))
+        f.ends_with(".rs")
+            && (f.starts_with("xtask/src/") || f.starts_with("fuzz/") || f.starts_with("bench/"))
     });
     for file in all.into_iter().chain(more) {
         if !read(&file).starts_with("//! ") {
@@ -30,7 +31,9 @@ fn files_are_short_enough_to_be_one_noun() {
         for file in sources(&name) {
             let lines = shipped(&file).lines().filter(|line| !line.trim().is_empty()).count();
             if lines > LONGEST {
-                wrong.push(format!("{file}: {lines} lines of code; at most {LONGEST}: give a noun its own file"));
+                wrong.push(format!(
+                    "{file}: {lines} lines of code; at most {LONGEST}: give a noun its own file"
+                ));
             }
         }
     }
@@ -40,7 +43,8 @@ fn files_are_short_enough_to_be_one_noun() {
 #[test]
 fn no_file_is_huge() {
     for file in files() {
-        let length = std::fs::metadata(crate::tree::root().join(&file)).expect("a listed file").len();
+        let length =
+            std::fs::metadata(crate::tree::root().join(&file)).expect("a listed file").len();
         assert!(length <= LARGEST || file.ends_with("Cargo.lock"), "{file}: {length} bytes");
     }
 }
