@@ -18,9 +18,11 @@ pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a stopping gateway waits for answers under way.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 
+type Find = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Where the keys of providers come from: name of an environment variable → value.
 #[derive(Clone)]
-pub struct Secrets(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Secrets(Arc<Find>);
 
 impl Secrets {
     /// Asks this function.

@@ -1,0 +1,270 @@
+//! A snapshot made ready: templates compiled, recordings parsed, providers
+//! prepared, so that a request only looks things up.
+//!
+//! Releases are immutable, so a release compiled once is carried over from
+//! snapshot to snapshot: a new generation costs what is new in it.
+
+use checks::template::{KeyTemplate, Prompt};
+use connect::provider::{Choice, Prepared, Recordings, Rules, Stock};
+use domain::component::ComponentKind;
+use domain::fallback::Fallback;
+use domain::ids::{AppName, Digest, Generation, ReleaseId};
+use domain::snapshot::{
+    AppSnapshot, Grant, ModelContent, PromptContent, Provider, ServedRelease, Snapshot,
+};
+use domain::units::Timestamp;
+use bytes::Bytes;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Fields of a provider's request that a release's parameters may not set:
+/// they are made of the prompt, the model and the caller's wish to stream.
+const NOT_PARAMETERS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
+
+/// A snapshot, ready to serve.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Its generation.
+    pub generation: Generation,
+    /// When control compiled it.
+    pub issued_at: Timestamp,
+    /// The apps.
+    pub apps: BTreeMap<AppName, App>,
+    /// Who may call, by digest of the token.
+    pub tokens: HashMap<Digest, Grant>,
+    releases: HashMap<ReleaseId, Result<Arc<Served>, Unusable>>,
+    recordings: HashMap<Digest, Arc<Recordings>>,
+}
+
+/// One app.
+#[derive(Debug)]
+pub struct App {
+    /// How it is served.
+    pub snapshot: AppSnapshot,
+    /// Its deterministic answers.
+    pub fallback: Option<Fallbacks>,
+}
+
+/// A release, ready to answer.
+#[derive(Debug)]
+pub struct Served {
+    /// Which.
+    pub id: ReleaseId,
+    /// Its messages.
+    pub prompt: Prompt,
+    /// Who answers.
+    pub provider: Prepared,
+    /// What the provider needs to be told beside the request.
+    pub needs: Needs,
+    /// Parameters of the release, name and JSON.
+    pub parameters: Arc<[(String, Bytes)]>,
+    /// Price of a million prompt tokens and of a million answer tokens, in USD.
+    pub prices: (f64, f64),
+    /// Name of the model's tokenizer, for estimates.
+    pub tokenizer: String,
+}
+
+/// What a provider without a network needs.
+#[derive(Debug)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// The key of a recording.
+    Key(Box<KeyTemplate>),
+    /// The app's fallback answer.
+    Fallback,
+}
+
+/// Why a release cannot answer on this gateway.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub Arc<str>);
+
+impl Unusable {
+    fn new(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string().into())
+    }
+}
+
+/// The compiled fallback of an app.
+#[derive(Debug)]
+pub struct Fallbacks {
+    /// Which text.
+    pub rules: Rules,
+    answers: Vec<KeyTemplate>,
+    default: Option<KeyTemplate>,
+    hand_over: Option<KeyTemplate>,
+}
+
+impl Fallbacks {
+    /// Compiles the content of a `fallback.yaml`.
+    ///
+    /// # Errors
+    /// When a rule or a text of it cannot be used.
+    pub fn compile(content: &Value) -> Result<Self, Unusable> {
+        let content: Fallback = serde_json::from_value(content.clone()).map_err(Unusable::new)?;
+        // A one-line template over all of the request's variables, declared or
+        // not: what a fallback needs, and what a key is.
+        let text = |text: &String| KeyTemplate::compile(text).map_err(|e| Unusable::new(e.message));
+        Ok(Self {
+            rules: Rules::compile(&content).map_err(Unusable::new)?,
+            answers: content.rules.iter().map(|rule| text(&rule.answer)).collect::<Result<_, _>>()?,
+            default: content.default.as_ref().map(text).transpose()?,
+            hand_over: content.hand_over.as_ref().map(text).transpose()?,
+        })
+    }
+
+    /// The template of a choice.
+    pub fn template(&self, choice: Choice) -> Option<&KeyTemplate> {
+        match choice {
+            Choice::Rule(i) => self.answers.get(i),
+            Choice::Default => self.default.as_ref(),
+            Choice::HandOver => self.hand_over.as_ref(),
+        }
+    }
+}
+
+impl Compiled {
+    /// Makes a snapshot ready. `blob` gives the bytes of the blobs it names;
+    /// `secret` the keys of providers; `last` is what was served so far.
+    pub fn new(
+        snapshot: Snapshot,
+        last: Option<&Compiled>,
+        blob: &dyn Fn(&Digest) -> Option<Bytes>,
+        secret: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let recordings = read_recordings(&snapshot, last, blob);
+        let parsed: HashMap<_, _> =
+            recordings.iter().filter_map(|(d, r)| Some((*d, r.as_ref().ok()?.clone()))).collect();
+        let stock = Stock { secret, recordings: &|digest| parsed.get(digest).cloned() };
+        let known = |id: &ReleaseId| last?.releases.get(id)?.as_ref().ok().cloned();
+        let releases = snapshot
+            .releases
+            .iter()
+            .map(|(id, release)| {
+                let served = match known(id) {
+                    Some(served) => Ok(served),
+                    None => bad_recordings(release, &recordings)
+                        .map_or_else(|| serve(*id, release, &stock).map(Arc::new), Err),
+                };
+                if let Err(why) = &served {
+                    tracing::error!(app = %release.app, release = %id.short(), %why, "a release cannot answer here");
+                }
+                (*id, served)
+            })
+            .collect();
+        let apps = snapshot.apps.into_iter().map(|(name, app)| {
+            let fallback = app.fallback.as_ref().and_then(|content| {
+                Fallbacks::compile(content)
+                    .map_err(|why| tracing::error!(app = %name, %why, "the fallback cannot be used"))
+                    .ok()
+            });
+            (name, App { snapshot: app, fallback })
+        });
+        Self {
+            generation: snapshot.generation,
+            issued_at: snapshot.issued_at,
+            apps: apps.collect(),
+            tokens: tokens(snapshot.tokens),
+            releases,
+            recordings: parsed,
+        }
+    }
+
+    /// A release, or why it cannot answer.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub fn release(&self, id: &ReleaseId) -> Result<Arc<Served>, Unusable> {
+        self.releases
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| Err(Unusable::new("the snapshot does not hold this release")))
+    }
+}
+
+fn tokens(grants: BTreeMap<String, Grant>) -> HashMap<Digest, Grant> {
+    let read = |(hex, grant): (String, Grant)| {
+        let digest = format!("sha256:{}", hex.trim_start_matches("sha256:")).parse().ok()?;
+        Some((digest, grant))
+    };
+    grants.into_iter().filter_map(read).collect()
+}
+
+type Read = HashMap<Digest, Result<Arc<Recordings>, Unusable>>;
+
+/// Parses the recordings the releases name, each file once.
+fn read_recordings(
+    snapshot: &Snapshot,
+    last: Option<&Compiled>,
+    blob: &dyn Fn(&Digest) -> Option<Bytes>,
+) -> Read {
+    let named: BTreeSet<Digest> = snapshot.releases.values().flat_map(recordings_of).collect();
+    let read = |digest: &Digest| {
+        if let Some(known) = last.and_then(|l| l.recordings.get(digest)) {
+            return Ok(known.clone());
+        }
+        let bytes = blob(digest)
+            .ok_or_else(|| Unusable::new(format!("the recordings `{digest}` are not on this gateway")))?;
+        Recordings::parse(*digest, &bytes).map(Arc::new).map_err(Unusable::new)
+    };
+    named.into_iter().map(|digest| (digest, read(&digest))).collect()
+}
+
+fn recordings_of(release: &ServedRelease) -> Vec<Digest> {
+    match model(release) {
+        Ok(ModelContent { provider: Provider::Replay { recordings, .. }, .. }) => recordings,
+        _ => Vec::new(),
+    }
+}
+
+/// The first recordings file of a release that could not be read.
+fn bad_recordings(release: &ServedRelease, read: &Read) -> Option<Unusable> {
+    recordings_of(release).iter().find_map(|digest| read.get(digest)?.as_ref().err().cloned())
+}
+
+fn model(release: &ServedRelease) -> Result<ModelContent, Unusable> {
+    let content = release
+        .contents
+        .get(&ComponentKind::Model)
+        .ok_or_else(|| Unusable::new("the release has no model"))?;
+    serde_json::from_value(content.clone()).map_err(|e| Unusable::new(format!("its model cannot be read: {e}")))
+}
+
+fn serve(id: ReleaseId, release: &ServedRelease, stock: &Stock<'_>) -> Result<Served, Unusable> {
+    let model = model(release)?;
+    let prompt = match release.contents.get(&ComponentKind::Prompt) {
+        Some(content) => serde_json::from_value(content.clone())
+            .map_err(|e| Unusable::new(format!("its prompt cannot be read: {e}")))?,
+        // A release without a prompt passes the conversation on as it is.
+        None => PromptContent { messages: Vec::new(), partials: BTreeMap::new(), variables: BTreeMap::new() },
+    };
+    let needs = match &model.provider {
+        Provider::Openai { .. } => Needs::Nothing,
+        Provider::Replay { key, .. } => Needs::Key(Box::new(KeyTemplate::compile(key).map_err(Unusable::new)?)),
+        Provider::Rules {} => Needs::Fallback,
+    };
+    Ok(Served {
+        id,
+        prompt: Prompt::compile(&prompt).map_err(Unusable::new)?,
+        provider: Prepared::new(&model, stock).map_err(Unusable::new)?,
+        needs,
+        parameters: parameters(release.contents.get(&ComponentKind::Parameters))?,
+        prices: (model.price_input_per_million, model.price_output_per_million),
+        tokenizer: model.tokenizer,
+    })
+}
+
+fn parameters(content: Option<&Value>) -> Result<Arc<[(String, Bytes)]>, Unusable> {
+    match content {
+        None | Some(Value::Null) => Ok(Arc::new([])),
+        Some(Value::Object(fields)) => {
+            if let Some(name) = NOT_PARAMETERS.iter().find(|name| fields.contains_key(**name)) {
+                return Err(Unusable::new(format!("its parameters set `{name}`, which is not a parameter")));
+            }
+            Ok(fields.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect())
+        }
+        Some(_) => Err(Unusable::new("its parameters are not an object")),
+    }
+}
