@@ -140,7 +140,7 @@ impl Control {
         id: IncidentId,
     ) -> Result<Versioned<Incident>, Problem> {
         self.store
-            .get(Kind::Incident, &id.to_string())
+            .get(Kind::Incident, id)
             .await?
             .ok_or_else(|| not_found("incident", &id.to_string()))
     }

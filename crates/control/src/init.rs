@@ -12,7 +12,7 @@ use domain::people::Role;
 use opsrepo::{Files, Identity, Repo};
 use std::collections::BTreeSet;
 use std::path::Path;
-use store::{Store, Tx};
+use store::Tx;
 
 /// What a new installation begins with.
 #[derive(Debug, Clone)]
@@ -69,9 +69,6 @@ pub async fn init(config: Config, options: InitOptions) -> Result<InitReport, Pr
     let now = config.clock.now();
     let path = config.data.join(REPO_DIR);
     Repo::init(&path, &options.files, &author, now).map_err(crate::git::problem)?;
-    drop(
-        Store::open(&config.data.join("state.db")).await.map_err(|e| wrong("the store", &e))?,
-    );
     let control = Control::open(config).await?;
     let mut admin = options.admin;
     admin.roles.insert(Role::Admin);
@@ -111,17 +108,11 @@ fn refuse_existing(data: &Path) -> Result<(), Problem> {
 
 fn refuse_bad_files(files: &Files) -> Result<(), Problem> {
     let (desired, findings) = opsrepo::parse(files);
-    let first = findings.into_iter().find(|f| f.severity == domain::finding::Severity::Error);
-    if let Some(finding) = first {
-        let place = finding.place.map_or_else(String::new, |p| {
-            format!("{}:{}:{}: ", p.file, p.line.unwrap_or(1), p.column.unwrap_or(1))
-        });
-        return Err(Problem::new(
-            ProblemKind::Invalid,
-            &finding.code,
-            format!("{place}{}", finding.message),
-            finding.mend,
-        ));
+    let errors: Vec<_> =
+        findings.iter().filter(|f| f.severity == domain::finding::Severity::Error).collect();
+    if let Some(first) = errors.first() {
+        let all: Vec<_> = errors.iter().map(|f| one_line(f)).collect();
+        return Err(Problem::new(ProblemKind::Invalid, &first.code, all.join("\n"), first.mend.clone()));
     }
     if desired.apps.is_empty() {
         return Err(Problem::new(
@@ -132,4 +123,18 @@ fn refuse_bad_files(files: &Files) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+/// A finding as compilers print one: `file:line:column: message`.
+fn one_line(finding: &domain::finding::Finding) -> String {
+    match &finding.place {
+        Some(p) => format!(
+            "{}:{}:{}: {}",
+            p.file,
+            p.line.unwrap_or(1),
+            p.column.unwrap_or(1),
+            finding.message
+        ),
+        None => finding.message.clone(),
+    }
 }

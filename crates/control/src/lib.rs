@@ -100,8 +100,10 @@ pub struct Control {
     pub(crate) signing_log: Mutex<()>,
     /// A gateway took up another snapshot.
     pub(crate) heard: Notify,
-    /// Wakes the loops of [`reconcile`].
+    /// Wakes the loop of [`reconcile`].
     pub(crate) wake: Notify,
+    /// What the last look saw: commits of the store and head of `main`.
+    pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
 
 impl std::fmt::Debug for Control {
@@ -116,7 +118,7 @@ impl Control {
     /// # Errors
     /// The data directory is missing, damaged or in use.
     pub async fn open(config: Config) -> Result<Arc<Self>, Problem> {
-        let store = Store::open(&config.data.join("state.db")).await.map_err(|e| {
+        let store = Store::open(&config.data).await.map_err(|e| {
             Problem::new(
                 ProblemKind::Failed,
                 "store_unusable",
@@ -140,6 +142,7 @@ impl Control {
             signing_log: Mutex::new(()),
             heard: Notify::new(),
             wake: Notify::new(),
+            looked_at: std::sync::Mutex::new(None),
         });
         control.start_new_apps().await?;
         control.publish().await?;

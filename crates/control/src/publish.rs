@@ -123,7 +123,7 @@ impl Control {
 
     async fn compile_app(&self, record: &AppRecord, spec: &AppSpec) -> Result<AppSnapshot, Problem> {
         let rollout = match record.rollout {
-            Some(id) => self.store.get::<RolloutRecord>(Kind::Rollout, &id.to_string()).await?,
+            Some(id) => self.store.get::<RolloutRecord>(Kind::Rollout, id).await?,
             None => None,
         };
         let subject = rollout
@@ -161,7 +161,7 @@ impl Control {
         }
         let found = self
             .store
-            .get::<ReleaseRecord>(Kind::Release, &id.to_string())
+            .get::<ReleaseRecord>(Kind::Release, id)
             .await?
             .ok_or_else(|| crate::not_found("release", &id.short()))?;
         let record = Arc::new(found.doc);

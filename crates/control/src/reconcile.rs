@@ -6,18 +6,33 @@
 
 use crate::Control;
 use crate::incidents::entry;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use domain::audit::Actor;
 use domain::incident::Incident;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use store::{Kind, Query, Tx};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 impl Control {
     /// Starts the loop. It ends when `shutdown` turns true.
-    pub fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) -> JoinHandle<()> {
-        tokio::task::spawn(async move {
+    ///
+    /// # Errors
+    /// Another process runs the loop of this data directory.
+    pub fn run(
+        self: Arc<Self>,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<JoinHandle<()>, Problem> {
+        let claim = self.store.claim().map_err(|e| {
+            Problem::new(
+                ProblemKind::Refused,
+                "in_use",
+                e.to_string(),
+                "stop the other `tidegate serve` first, or give this one another data directory",
+            )
+        })?;
+        Ok(tokio::task::spawn(async move {
+            let _until_the_end = claim;
             while !*shutdown.borrow() {
                 self.look().await;
                 let turn = tokio::time::sleep(self.config.look_every.into());
@@ -27,7 +42,7 @@ impl Control {
                     _ = shutdown.changed() => {}
                 }
             }
-        })
+        }))
     }
 
     /// One look at everything. A part that fails is tried at the next look; it
@@ -36,10 +51,24 @@ impl Control {
         report("taking in pushes", self.take_in_pushes().await);
         report("running gates", self.check_changes().await);
         report("telling git", self.run_effects().await);
-        report("starting new apps", self.start_new_apps().await);
         report("looking at rollouts", self.look_at_rollouts().await);
-        report("publishing", self.publish().await);
+        report("publishing", self.follow().await);
         report("reminding of reasons", self.note_overdue_reasons().await);
+    }
+
+    /// Starts new apps and publishes, if anything was written since the last
+    /// look: an idle installation stays idle.
+    async fn follow(&self) -> Result<(), Problem> {
+        let commits = *self.store.subscribe().borrow();
+        let seen = (commits, self.main().await?.head);
+        let mut last = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if last != Some(seen) {
+            self.start_new_apps().await?;
+            self.publish().await?;
+            last = Some(seen);
+        }
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        Ok(())
     }
 
     /// A break-glass action without a reason after an hour is written down.

@@ -134,7 +134,7 @@ impl Control {
             tx.audit(entry);
         }
         next.state = turn.state;
-        tx.update(Kind::Rollout, &id.to_string(), record.generation, &next, index(&next.state));
+        tx.update(Kind::Rollout, id, record.generation, &next, index(&next.state));
         self.store.commit(tx).await?;
         let generation = self.publish().await?;
         self.wake();
@@ -144,13 +144,13 @@ impl Control {
     async fn deny(&self, tx: &mut Tx, turn: &Turn<'_>) -> Result<(), Problem> {
         let state = &turn.state;
         let because = state.decision.as_ref().map_or_else(String::new, |d| d.text.clone());
-        let key = state.candidate.to_string();
-        if self.store.get::<DeniedRecord>(Kind::Denied, &key).await?.is_some() {
+        let key = state.candidate;
+        if self.store.get::<DeniedRecord>(Kind::Denied, key).await?.is_some() {
             return Ok(());
         }
         let record =
             DeniedRecord { release: state.candidate, app: state.app.clone(), because, at: turn.now };
-        tx.create(Kind::Denied, &key, &record, Index::none().app(&state.app));
+        tx.create(Kind::Denied, key, &record, Index::none().app(&state.app));
         tx.audit(
             incidents::entry(turn.now, turn.actor.clone(), "release.denied", &state.app)
                 .on(format!("release/{}", state.candidate))
@@ -317,7 +317,7 @@ impl Control {
         id: RolloutId,
     ) -> Result<Versioned<RolloutRecord>, Problem> {
         self.store
-            .get(Kind::Rollout, &id.to_string())
+            .get(Kind::Rollout, id)
             .await?
             .ok_or_else(|| not_found("rollout", &id.to_string()))
     }
@@ -327,7 +327,7 @@ impl Control {
         app: &domain::ids::AppName,
     ) -> Result<Versioned<AppRecord>, Problem> {
         self.store
-            .get(Kind::App, app.as_str())
+            .get(Kind::App, app)
             .await?
             .ok_or_else(|| not_found("app", app.as_str()))
     }
@@ -337,7 +337,7 @@ impl Control {
         id: domain::ids::ChangeId,
     ) -> Result<Versioned<Change>, Problem> {
         self.store
-            .get(Kind::Change, &id.to_string())
+            .get(Kind::Change, id)
             .await?
             .ok_or_else(|| not_found("change", &id.to_string()))
     }

@@ -1,5 +1,7 @@
 //! A change's life on real git and a real store, with the clock in hand.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+
 mod common;
 
 use common::{House, app};
