@@ -32,7 +32,7 @@ cargo xtask <verb>: everything a clone of this repository can do
   bench gateway        cost of the gateway, as ratios to a bare proxy
   fuzz [--seconds N]   feed hostile input to every parser that meets the outside
 
-`cargo xtask <verb> --help` tells more. TIDEGATE_DATA names the data folder where
+`cargo xtask <verb> --help` tells more. TIDEGATE_BENCH_DATA names the data folder where
 `--data` is not given.
 ";
 

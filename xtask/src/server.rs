@@ -20,6 +20,8 @@ pub struct Server {
     pub gateway: String,
     /// The first admin's token.
     pub admin: String,
+    /// The key that snapshots and checkpoints are signed by.
+    pub key: String,
 }
 
 impl Drop for Server {
@@ -41,47 +43,35 @@ impl Server {
                 .args(["--output", "json", "--no-input", "--from"])
                 .arg(folder.join("ops")),
         )?;
-        let admin = text(&json(&made)?, "/admin_token")?;
-        let (control, gateway) = (free_port()?, free_port()?);
+        let made = json(&made)?;
+        let (admin, key) = (text(&made, "/admin_token")?, text(&made, "/log_key")?);
         let log = folder.join("server.log");
         let file = std::fs::File::create(&log).map_err(|e| format!("`{}`: {e}", log.display()))?;
-        let also = file.try_clone().map_err(|e| e.to_string())?;
+        let ready = folder.join("ready.json");
         let child = Command::new(binary)
-            .args(["serve", "--data"])
+            .args(["serve", "--look-every", "200ms", "--data"])
             .arg(&data)
-            .args(["--listen", &format!("127.0.0.1:{control}")])
-            .args(["--gateway-listen", &format!("127.0.0.1:{gateway}")])
+            .args(["--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--ready-file"])
+            .arg(&ready)
             .args(extra)
             .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(also)
+            .stdout(Stdio::null())
+            .stderr(file)
             .spawn()
             .map_err(|e| format!("`{}` could not be started: {e}", binary.display()))?;
         let mut server = Self {
             binary: binary.to_owned(),
             folder: folder.to_owned(),
             child,
-            control: format!("http://127.0.0.1:{control}"),
-            gateway: format!("http://127.0.0.1:{gateway}"),
+            control: String::new(),
+            gateway: String::new(),
             admin,
+            key,
         };
-        server.wait_until_up(&log)?;
+        let ready = wait_until_ready(&mut server.child, &ready, &log)?;
+        server.control = text(&ready, "/control")?;
+        server.gateway = text(&ready, "/gateway")?;
         Ok(server)
-    }
-
-    fn wait_until_up(&mut self, log: &Path) -> Result<(), Failed> {
-        let began = Instant::now();
-        let admin = self.admin.clone();
-        while self.run(&admin, &["status"]).is_err() {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("the server ended ({status}); its log: {}", log.display()));
-            }
-            if began.elapsed() > START_WITHIN {
-                return Err(format!("the server is not up; its log: {}", log.display()));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
     }
 
     /// A `tidegate` command as this token's holder.
@@ -116,6 +106,23 @@ impl Server {
     }
 }
 
+/// Waits for the file in which a server says where it listens.
+pub fn wait_until_ready(child: &mut Child, ready: &Path, log: &Path) -> Result<Value, Failed> {
+    let began = Instant::now();
+    loop {
+        if let Ok(said) = std::fs::read_to_string(ready) {
+            return json(&said);
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("the server ended ({status}); its log: {}", log.display()));
+        }
+        if began.elapsed() > START_WITHIN {
+            return Err(format!("the server is not ready; its log: {}", log.display()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Reads what a command printed.
 fn json(printed: &str) -> Result<Value, Failed> {
     serde_json::from_str(printed).map_err(|e| format!("expected JSON, got `{printed}`: {e}"))
@@ -128,14 +135,6 @@ pub fn text(value: &Value, pointer: &str) -> Result<String, Failed> {
         .and_then(Value::as_str)
         .map(str::to_owned)
         .ok_or_else(|| format!("`{pointer}` is missing in {value}"))
-}
-
-/// A port nobody listens on now.
-pub fn free_port() -> Result<u16, Failed> {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .map(|a| a.port())
-        .map_err(|e| format!("no port is free: {e}"))
 }
 
 /// An empty folder below `target/`.
@@ -154,16 +153,4 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failed> {
         .map_or(Ok(()), std::fs::create_dir_all)
         .and_then(|()| std::fs::write(path, text))
         .map_err(|e| format!("`{}` cannot be written: {e}", path.display()))
-}
-
-/// Waits until somebody listens there.
-pub fn wait_for_port(port: u16, log: &Path) -> Result<(), Failed> {
-    let began = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if began.elapsed() > START_WITHIN {
-            return Err(format!("nothing listens on port {port}; the log: {}", log.display()));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }

@@ -16,7 +16,7 @@ Formatting, lints, all tests, `demo --exit`, and with a data folder the canaries
 on recorded answers of real models. Installs what the tests need where it can
 (Debian packages as root; Python and Node clients below `target/` and the tests).
 
-  --data DIR   folder with `ragtruth_qa` and `xstest`; TIDEGATE_DATA if absent
+  --data DIR   folder with `ragtruth_qa` and `xstest`; TIDEGATE_BENCH_DATA if absent
   --fast       only the tests
 ";
 

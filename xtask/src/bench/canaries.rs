@@ -25,7 +25,7 @@ questions; the human label of each answer is posted as feedback. Prints for each
 pair the decision, how many requests the candidate answered, how many of them did
 harm, and the reason. Ends with 1 if a decision is not the expected one.
 
-  --data DIR      folder with `ragtruth_qa` and `xstest`; TIDEGATE_DATA if absent
+  --data DIR      folder with `ragtruth_qa` and `xstest`; TIDEGATE_BENCH_DATA if absent
   --set NAME      only this set; with --canary: the set of its models
   --canary B:C=E  this pair instead of the default ones; E is rollback, promote or
                   hold (neither, a pause included). May be repeated
@@ -104,7 +104,7 @@ struct Outcome {
 pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     let Some(mut args) = Args::read(words, HELP) else { return Ok(ExitCode::SUCCESS) };
     let data = super::data_folder(&mut args)?
-        .ok_or("no data folder is given; add `--data DIR` or set TIDEGATE_DATA")?;
+        .ok_or("no data folder is given; add `--data DIR` or set TIDEGATE_BENCH_DATA")?;
     let only = args.value("--set")?.map(|name| sets::named(&name)).transpose()?;
     let pairs = args.values("--canary")?;
     let as_json = match args.value("--output")?.as_deref() {

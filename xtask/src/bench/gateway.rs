@@ -127,21 +127,25 @@ impl OwnGateway {
     fn start(tidegate: &Path, folder: &Path, control: &Server) -> Result<Self, Failed> {
         let made = control.json(&control.admin, &["token", "create", "--gateway"])?;
         let token = server::text(&made, "/secret")?;
-        let port = server::free_port()?;
         let log = folder.join("gateway.log");
         let file = std::fs::File::create(&log).map_err(|e| format!("`{}`: {e}", log.display()))?;
+        let ready = folder.join("gateway.json");
         let child = Command::new(tidegate)
             .args(["serve", "--role", "gateway", "--control", &control.control, "--data"])
             .arg(folder.join("gateway"))
-            .args(["--gateway-listen", &format!("127.0.0.1:{port}")])
-            .env("TIDEGATE_TOKEN", token)
+            .args(["--gateway-listen", "127.0.0.1:0", "--gateway-name", "bench", "--ready-file"])
+            .arg(&ready)
+            .args(["--vkey", &control.key, "--hash-key-file"])
+            .arg(folder.join("data/keys/hashing.key"))
+            .env("TIDEGATE_GATEWAY_TOKEN", token)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
             .map_err(|e| format!("the gateway could not be started: {e}"))?;
-        let gateway = Self { child, url: format!("http://127.0.0.1:{port}") };
-        server::wait_for_port(port, &log)?;
+        let mut gateway = Self { child, url: String::new() };
+        let ready = server::wait_until_ready(&mut gateway.child, &ready, &log)?;
+        gateway.url = server::text(&ready, "/gateway")?;
         Ok(gateway)
     }
 }

@@ -33,11 +33,13 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     }
 }
 
-/// The data folder, from `--data` or TIDEGATE_DATA; none if neither is given.
+/// The data folder, from `--data` or TIDEGATE_BENCH_DATA; none if neither is given.
 pub fn data_folder(args: &mut Args) -> Result<Option<PathBuf>, Failed> {
     let given = match args.value("--data")? {
         Some(path) => Some(PathBuf::from(path)),
-        None => std::env::var_os("TIDEGATE_DATA").filter(|v| !v.is_empty()).map(PathBuf::from),
+        None => {
+            std::env::var_os("TIDEGATE_BENCH_DATA").filter(|v| !v.is_empty()).map(PathBuf::from)
+        }
     };
     match given {
         Some(path) if !path.is_dir() => {
