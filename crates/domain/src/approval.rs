@@ -4,7 +4,7 @@ use crate::ids::{Digest, PersonName, ReleaseId};
 use crate::people::Role;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What somebody decided about a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,25 +89,126 @@ pub fn check(
     Ok(())
 }
 
-/// Requirements not yet met by approvals of exactly this content. A rejection
-/// of this content leaves everything open.
+/// Requirements not yet met by approvals of exactly this content. A person's
+/// last word counts: one who rejected may approve later. While anybody's last
+/// word on this content is a rejection, everything stays open.
 pub fn missing(
     requirements: &[Requirement],
     approvals: &[Approval],
     authors: &BTreeSet<PersonName>,
     content: Digest,
 ) -> Vec<Requirement> {
-    let current = || approvals.iter().filter(|a| a.content == content && !authors.contains(&a.by));
-    if current().any(|a| a.decision == Decision::Reject) {
+    let mut last_words: BTreeMap<(&PersonName, Role), &Approval> = BTreeMap::new();
+    for approval in approvals.iter().filter(|a| a.content == content && !authors.contains(&a.by)) {
+        let word = last_words.entry((&approval.by, approval.role)).or_insert(approval);
+        if approval.at >= word.at {
+            *word = approval;
+        }
+    }
+    if last_words.values().any(|a| a.decision == Decision::Reject) {
         return requirements.to_vec();
     }
     requirements
         .iter()
         .filter_map(|need| {
-            let given: BTreeSet<_> =
-                current().filter(|a| a.role == need.role).map(|a| &a.by).collect();
-            let open = need.count.saturating_sub(u32::try_from(given.len()).unwrap_or(u32::MAX));
+            let given = last_words.keys().filter(|(_, role)| *role == need.role).count();
+            let open = need.count.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX));
             (open > 0).then(|| Requirement { count: open, ..need.clone() })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(name: &str) -> PersonName {
+        name.parse().unwrap()
+    }
+
+    fn content(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn word(by: &str, decision: Decision, on: &str, at: i64) -> Approval {
+        Approval {
+            by: person(by),
+            role: Role::Approver,
+            decision,
+            comment: String::new(),
+            at: Timestamp(at),
+            content: content(on),
+            release: ReleaseId(content(on)),
+        }
+    }
+
+    fn yes(by: &str, on: &str) -> Approval {
+        word(by, Decision::Approve, on, 1)
+    }
+
+    /// How many yeses of two are still open on content `a`, written by `ana`.
+    fn open(approvals: &[Approval]) -> u32 {
+        let need = Requirement { role: Role::Approver, count: 2, reason: "two people".to_owned() };
+        let left = missing(&[need], approvals, &[person("ana")].into(), content("a"));
+        left.iter().map(|r| r.count).sum()
+    }
+
+    #[test]
+    fn only_yeses_of_different_others_on_this_content_count() {
+        use Decision::{Approve, Reject};
+        for (approvals, want) in [
+            (vec![], 2),
+            (vec![yes("sam", "a")], 1),
+            (vec![yes("sam", "a"), yes("sam", "a")], 1),
+            (vec![yes("sam", "a"), yes("lea", "a")], 0),
+            (vec![yes("sam", "a"), yes("lea", "a"), yes("kim", "a")], 0),
+            (vec![yes("sam", "a"), yes("lea", "b")], 1),
+            (vec![yes("sam", "a"), yes("ana", "a")], 1),
+            (vec![yes("sam", "a"), yes("lea", "a"), word("kim", Reject, "a", 2)], 2),
+            (vec![yes("sam", "a"), yes("lea", "a"), word("kim", Reject, "b", 2)], 0),
+            (vec![word("kim", Reject, "a", 1), word("kim", Approve, "a", 2), yes("sam", "a")], 0),
+            (vec![word("kim", Approve, "a", 2), word("kim", Reject, "a", 3), yes("sam", "a")], 2),
+            (vec![word("ana", Reject, "a", 3), yes("sam", "a"), yes("lea", "a")], 0),
+        ] {
+            assert_eq!(open(&approvals), want, "{approvals:?}");
+        }
+    }
+
+    #[test]
+    fn a_yes_in_another_role_does_not_count() {
+        let other = Approval { role: Role::Admin, ..yes("lea", "a") };
+        assert_eq!(open(&[yes("sam", "a"), other]), 1);
+        assert_eq!(missing(&[], &[], &BTreeSet::new(), content("a")), vec![]);
+    }
+
+    #[test]
+    fn who_may_approve_is_checked_in_words() {
+        let authors = [person("ana")].into();
+        let now = content("a");
+        let may = |name: &str, roles: &[Role], given| {
+            check(&person(name), &roles.iter().copied().collect(), &authors, now, given)
+        };
+        assert_eq!(may("sam", &[Role::Approver], now), Ok(()));
+        assert_eq!(
+            may("ana", &[Role::Approver, Role::Admin], now),
+            Err(NotAllowed::OwnChange(person("ana")))
+        );
+        for roles in [
+            &[][..],
+            &[Role::Admin],
+            &[Role::Editor, Role::Operator],
+            &[Role::Approver, Role::Agent],
+        ] {
+            assert_eq!(
+                may("sam", roles, now),
+                Err(NotAllowed::NotApprover(person("sam"))),
+                "{roles:?}"
+            );
+        }
+        let given = content("b");
+        assert_eq!(
+            may("sam", &[Role::Approver], given),
+            Err(NotAllowed::OtherContent { now, given })
+        );
+    }
 }

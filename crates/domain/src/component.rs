@@ -95,7 +95,7 @@ impl Component {
 }
 
 /// A component with its content at hand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedComponent {
     /// Name in the ops repo.
     pub name: String,
@@ -104,4 +104,11 @@ pub struct ResolvedComponent {
     /// Everything that shapes an answer, and nothing that does not (no owner,
     /// no changelog). See [`crate::manifest`] for the canonical form.
     pub content: Value,
+}
+
+impl fmt::Debug for ResolvedComponent {
+    /// The content may be a prompt: it stays out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
 }

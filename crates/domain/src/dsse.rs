@@ -92,7 +92,11 @@ pub fn sign(payload_type: &str, payload: &[u8], key: &SecretKey) -> Envelope {
 ///
 /// # Errors
 /// [`DsseError`].
-pub fn verify(envelope: &Envelope, payload_type: &str, keys: &[PublicKey]) -> Result<Vec<u8>, DsseError> {
+pub fn verify(
+    envelope: &Envelope,
+    payload_type: &str,
+    keys: &[PublicKey],
+) -> Result<Vec<u8>, DsseError> {
     verify_threshold(envelope, payload_type, keys, 1)
 }
 
@@ -157,7 +161,10 @@ mod tests {
         let json = serde_json::to_string(&envelope).unwrap();
         assert!(json.starts_with(r#"{"payload":"e33/","payloadType":"#), "{json}");
         let read: Envelope = serde_json::from_str(&json).unwrap();
-        assert_eq!(verify(&read, MANIFEST, &[key(2).public(), key(1).public()]), Ok(b"{}\xff".to_vec()));
+        assert_eq!(
+            verify(&read, MANIFEST, &[key(2).public(), key(1).public()]),
+            Ok(b"{}\xff".to_vec())
+        );
         let url_safe = Envelope { payload: "e33_".to_owned(), ..read };
         assert!(verify(&url_safe, MANIFEST, &[key(1).public()]).is_ok());
     }
@@ -168,7 +175,10 @@ mod tests {
         let unsigned = Err(DsseError::Unsigned { found: 0, wanted: 1 });
         assert_eq!(verify(&envelope, MANIFEST, &[key(2).public()]), unsigned);
         assert_eq!(verify(&envelope, MANIFEST, &[]), unsigned);
-        assert!(matches!(verify(&envelope, IN_TOTO, &[key(1).public()]), Err(DsseError::OtherType { .. })));
+        assert!(matches!(
+            verify(&envelope, IN_TOTO, &[key(1).public()]),
+            Err(DsseError::OtherType { .. })
+        ));
         let retyped = Envelope { payload_type: IN_TOTO.to_owned(), ..envelope.clone() };
         assert_eq!(verify(&retyped, IN_TOTO, &[key(1).public()]), unsigned);
         let other = Envelope { payload: "e33/".to_owned(), ..envelope.clone() };

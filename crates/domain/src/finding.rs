@@ -117,7 +117,14 @@ impl GateResult {
             Some(Severity::Warning) => GateOutcome::Warned,
             _ => GateOutcome::Passed,
         };
-        Self { gate: gate.into(), title: title.into(), tier, outcome, summary: summary.into(), findings }
+        Self {
+            gate: gate.into(),
+            title: title.into(),
+            tier,
+            outcome,
+            summary: summary.into(),
+            findings,
+        }
     }
 }
 

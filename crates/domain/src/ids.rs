@@ -22,9 +22,9 @@ fn is_slug(text: &str) -> bool {
     !bytes.is_empty()
         && bytes.len() <= MAX_NAME_LEN
         && bytes[0].is_ascii_alphanumeric()
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
+        && bytes.iter().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.')
+        })
 }
 
 macro_rules! slug {
@@ -183,10 +183,8 @@ impl ReleaseId {
     /// True if `text` is this id in full, or a prefix (of at least four
     /// digits) of its short or long form.
     pub fn matches(&self, text: &str) -> bool {
-        let digits = text
-            .strip_prefix("rel-")
-            .or_else(|| text.strip_prefix("sha256:"))
-            .unwrap_or(text);
+        let digits =
+            text.strip_prefix("rel-").or_else(|| text.strip_prefix("sha256:")).unwrap_or(text);
         digits.len() >= 4 && self.0.hex().starts_with(digits)
     }
 }

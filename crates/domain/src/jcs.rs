@@ -64,16 +64,29 @@ mod tests {
 
     #[test]
     fn numbers_that_readers_round_are_refused_with_their_place() {
-        for value in [json!(9_007_199_254_740_992_u64), json!(-9_007_199_254_740_993_i64), json!(1e17), json!(u64::MAX), json!(-1e300)] {
+        for value in [
+            json!(9_007_199_254_740_992_u64),
+            json!(-9_007_199_254_740_993_i64),
+            json!(1e17),
+            json!(u64::MAX),
+            json!(-1e300),
+        ] {
             let error = canonical(&json!({"a": {"b": [0, value]}})).unwrap_err();
             assert_eq!(error.place, "$.a.b[1]");
             assert!(error.problem.contains("write it as text"), "{error}");
         }
-        assert_eq!(canonical(&json!([9_007_199_254_740_991_u64, 9_007_199_254_740_991_f64])).unwrap(), b"[9007199254740991,9007199254740991]");
+        assert_eq!(
+            canonical(&json!([9_007_199_254_740_991_u64, 9_007_199_254_740_991_f64])).unwrap(),
+            b"[9007199254740991,9007199254740991]"
+        );
     }
 
     #[test]
     fn what_is_no_number_has_no_silent_form() {
-        assert_eq!(canonical(&f64::NAN).unwrap(), b"null", "as in JSON; files refuse it when they are read");
+        assert_eq!(
+            canonical(&f64::NAN).unwrap(),
+            b"null",
+            "as in JSON; files refuse it when they are read"
+        );
     }
 }

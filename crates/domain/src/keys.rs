@@ -18,10 +18,14 @@ pub const SIGNATURE_LEN: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// The private key file.
-    #[error("this is not an Ed25519 private key in PEM (`-----BEGIN PRIVATE KEY-----`); make one with `openssl genpkey -algorithm ed25519`")]
+    #[error(
+        "this is not an Ed25519 private key in PEM (`-----BEGIN PRIVATE KEY-----`); make one with `openssl genpkey -algorithm ed25519`"
+    )]
     Private,
     /// The public key file.
-    #[error("this is not an Ed25519 public key in PEM (`-----BEGIN PUBLIC KEY-----`) or base64 of 32 bytes")]
+    #[error(
+        "this is not an Ed25519 public key in PEM (`-----BEGIN PUBLIC KEY-----`) or base64 of 32 bytes"
+    )]
     Public,
 }
 

@@ -21,6 +21,7 @@ use crate::jcs::{self, NotCanonical};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The version of the canonical form. Another form would be another version.
 pub const API_VERSION: &str = "tidegate/v1";
@@ -41,7 +42,7 @@ pub struct Manifest {
 }
 
 /// A manifest with its id and the content of every component.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Release {
     /// Digest of the manifest's canonical form.
     pub id: ReleaseId,
@@ -49,6 +50,16 @@ pub struct Release {
     pub manifest: Manifest,
     /// Content of each component.
     pub contents: BTreeMap<ComponentKind, Value>,
+}
+
+impl fmt::Debug for Release {
+    /// Contents may be prompts: they stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release")
+            .field("id", &self.id)
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Manifest {

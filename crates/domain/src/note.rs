@@ -142,7 +142,8 @@ impl FromStr for VerifyingKey {
         if *kind != ED25519 {
             return Err(bad());
         }
-        let public = PublicKey::from_bytes(bytes.try_into().map_err(|_| bad())?).map_err(|_| bad())?;
+        let public =
+            PublicKey::from_bytes(bytes.try_into().map_err(|_| bad())?).map_err(|_| bad())?;
         let key = Self::new(name, public)?;
         // The id inside must be the key's own.
         if key.to_string() == text { Ok(key) } else { Err(bad()) }
@@ -150,7 +151,8 @@ impl FromStr for VerifyingKey {
 }
 
 fn check_name(name: &str) -> Result<(), NoteError> {
-    let bad = name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+');
+    let bad =
+        name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+');
     if bad { Err(NoteError::KeyName(name.to_owned())) } else { Ok(()) }
 }
 
@@ -309,7 +311,8 @@ mod tests {
         let theirs = tlog_tiles::Checkpoint::from_bytes(theirs.text()).unwrap();
         assert_eq!((theirs.origin(), theirs.size()), ("log.example.org/tidegate", 300));
         assert_eq!(theirs.hash().0, [9; 32]);
-        let ours = open_checkpoint(&note, "log.example.org/tidegate", &[key.verifying_key()]).unwrap();
+        let ours =
+            open_checkpoint(&note, "log.example.org/tidegate", &[key.verifying_key()]).unwrap();
         assert_eq!((ours.size, ours.root), (300, [9; 32]));
         assert_eq!(
             open_checkpoint(&note, "another.org", &[key.verifying_key()]),
@@ -321,14 +324,19 @@ mod tests {
     fn unknown_signatures_are_ignored_and_known_ones_must_fit() {
         let (ours, witness) = (key("ours", 1), key("witness", 2));
         let note = ours.sign("text\n").unwrap();
-        let cosigned = format!("{note}{}", witness.sign("text\n").unwrap().split_once("\n\n").unwrap().1);
+        let cosigned =
+            format!("{note}{}", witness.sign("text\n").unwrap().split_once("\n\n").unwrap().1);
         let (our_key, their_key) = (ours.verifying_key(), witness.verifying_key());
         assert_eq!(verify(&cosigned, std::slice::from_ref(&our_key)), Ok("text\n"));
         assert_eq!(verify(&cosigned, &[our_key.clone(), their_key.clone()]), Ok("text\n"));
         assert_eq!(verify(&note, std::slice::from_ref(&their_key)), Err(NoteError::Unsigned));
-        let wrong = format!("{note}{}", witness.sign("test\n").unwrap().split_once("\n\n").unwrap().1);
+        let wrong =
+            format!("{note}{}", witness.sign("test\n").unwrap().split_once("\n\n").unwrap().1);
         assert_eq!(verify(&wrong, std::slice::from_ref(&our_key)), Ok("text\n"));
-        assert_eq!(verify(&wrong, &[our_key, their_key]), Err(NoteError::Forged("witness".to_owned())));
+        assert_eq!(
+            verify(&wrong, &[our_key, their_key]),
+            Err(NoteError::Forged("witness".to_owned()))
+        );
     }
 
     #[test]
@@ -355,7 +363,10 @@ mod tests {
         }
         assert!("k+00000000+AAAA".parse::<VerifyingKey>().is_err());
         let vkey = keys[0].to_string();
-        assert!(vkey.replacen("k+", "l+", 1).parse::<VerifyingKey>().is_err(), "id of another name");
+        assert!(
+            vkey.replacen("k+", "l+", 1).parse::<VerifyingKey>().is_err(),
+            "id of another name"
+        );
         assert!(sign_checkpoint(&key, "two\nlines", 1, &[0; 32]).is_err());
         assert!(Checkpoint::parse("o\n01\nAAAA\n").is_none());
     }

@@ -89,16 +89,99 @@ pub enum Permission {
     Call,
 }
 
-/// True if any of these roles grants the permission.
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Permission; 7] = [
+        Self::Read,
+        Self::Propose,
+        Self::Approve,
+        Self::Operate,
+        Self::ClearDenied,
+        Self::Administer,
+        Self::Call,
+    ];
+
+    /// The word in files and logs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Propose => "propose",
+            Self::Approve => "approve",
+            Self::Operate => "operate",
+            Self::ClearDenied => "clear_denied",
+            Self::Administer => "administer",
+            Self::Call => "call",
+        }
+    }
+}
+
+/// True if any of these roles grants the permission. An agent never decides
+/// for people, whatever else it was made.
 pub fn may(roles: &BTreeSet<Role>, permission: Permission) -> bool {
+    let decides = matches!(permission, Permission::Approve | Permission::ClearDenied);
+    if decides && roles.contains(&Role::Agent) {
+        return false;
+    }
     roles.iter().any(|role| match permission {
         Permission::Read => true,
         Permission::Propose => {
-            matches!(role, Role::Editor | Role::Approver | Role::Operator | Role::Admin | Role::Agent)
+            matches!(
+                role,
+                Role::Editor | Role::Approver | Role::Operator | Role::Admin | Role::Agent
+            )
         }
         Permission::Approve | Permission::ClearDenied => matches!(role, Role::Approver),
         Permission::Operate => matches!(role, Role::Operator | Role::Admin),
         Permission::Administer => matches!(role, Role::Admin),
-        Permission::Call => matches!(role, Role::Editor | Role::Operator | Role::Admin | Role::Agent),
+        Permission::Call => {
+            matches!(role, Role::Editor | Role::Operator | Role::Admin | Role::Agent)
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who may do what, as a file: a change of permissions shows as a
+    /// difference in it.
+    #[test]
+    fn the_table_of_roles_is_the_committed_one() {
+        let mut table = format!("{:<14}", "permission");
+        Role::ALL.iter().for_each(|role| table.push_str(&format!("{:<10}", role.key())));
+        table = format!("{}\n", table.trim_end());
+        for permission in Permission::ALL {
+            let mut row = format!("{:<14}", permission.key());
+            for role in Role::ALL {
+                let mark = if may(&[role].into(), permission) { "yes" } else { "-" };
+                row.push_str(&format!("{mark:<10}"));
+            }
+            table.push_str(&format!("{}\n", row.trim_end()));
+        }
+        assert_eq!(table, include_str!("../tests/permissions.txt"), "{table}");
+    }
+
+    #[test]
+    fn roles_add_up_except_that_an_agent_never_decides() {
+        let roles: BTreeSet<_> = Role::ALL.into();
+        for permission in Permission::ALL {
+            let decides = matches!(permission, Permission::Approve | Permission::ClearDenied);
+            assert_eq!(may(&roles, permission), !decides, "{permission:?}");
+            assert!(!may(&BTreeSet::new(), permission), "no role, no permission");
+        }
+        let both = [Role::Editor, Role::Approver].into();
+        assert!(may(&both, Permission::Approve) && may(&both, Permission::Propose));
+    }
+
+    #[test]
+    fn every_role_reads_back() {
+        for role in Role::ALL {
+            assert_eq!(role.key().parse(), Ok(role));
+            assert_eq!(serde_json::to_value(role).unwrap(), role.key());
+        }
+        for permission in Permission::ALL {
+            assert_eq!(serde_json::to_value(permission).unwrap(), permission.key());
+        }
+        assert!("Approver".parse::<Role>().is_err());
+    }
 }

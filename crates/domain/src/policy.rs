@@ -1,6 +1,10 @@
 //! The rollout policy: the plan as data. YAML and JSON, one schema, read alike
 //! by the controller, by `change create` and by `backtest`.
 
+mod faults;
+
+pub use faults::PolicyError;
+
 use crate::people::Role;
 use crate::units::{Ratio, Share, Span};
 use serde::{Deserialize, Serialize};
@@ -388,104 +392,4 @@ pub enum Restore {
     /// At once.
     #[default]
     Immediate,
-}
-
-/// A policy that reads but makes no sense, with the field.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` {problem}")]
-pub struct PolicyError {
-    /// Dotted path such as `steps[2].weight.share`.
-    pub field: String,
-    /// What is wrong and what to do.
-    pub problem: String,
-}
-
-impl RolloutPolicy {
-    /// Checks what the types cannot say. All faults, not only the first.
-    pub fn faults(&self) -> Vec<PolicyError> {
-        let mut faults = Vec::new();
-        let mut fault = |field: String, problem: &str| {
-            faults.push(PolicyError { field, problem: problem.to_owned() });
-        };
-        if self.api_version != crate::manifest::API_VERSION {
-            fault("apiVersion".into(), "must be `tidegate/v1`");
-        }
-        if self.check_every == Span::ZERO {
-            fault("check_every".into(), "must be longer than nothing; `60s` is usual");
-        }
-        for (field, risk) in
-            [("risk.false_stop", self.risk.false_stop), ("risk.false_promote", self.risk.false_promote)]
-        {
-            if !(risk.0 > 0.0 && risk.0 < 0.5) {
-                fault(field.into(), "must lie between 0 and 50%");
-            }
-        }
-        if self.steps.len() > MAX_STEPS {
-            fault("steps".into(), "has more than 50 steps");
-        }
-        if self.signals.is_empty() {
-            fault("signals".into(), "is empty: a rollout that measures nothing cannot be judged");
-        }
-        if self.signals.len() > MAX_SIGNALS {
-            fault("signals".into(), "has more than 50 signals");
-        }
-        let mut last = Share::NONE;
-        for (i, step) in self.steps.iter().enumerate() {
-            match step {
-                Step::Weight(w) => {
-                    if w.share <= last && last != Share::NONE {
-                        fault(format!("steps[{i}].weight.share"), "must grow from step to step");
-                    }
-                    if w.share == Share::NONE {
-                        fault(format!("steps[{i}].weight.share"), "must be more than 0%");
-                    }
-                    last = w.share;
-                    if w.at_most.is_some() && w.until.is_none() {
-                        fault(format!("steps[{i}].weight.at_most"), "only goes with `until: evidence`");
-                    }
-                }
-                Step::Shadow(s) => {
-                    if s.share == Share::NONE {
-                        fault(format!("steps[{i}].shadow.share"), "must be more than 0%");
-                    }
-                    if s.until.requests.is_none() && s.until.time.is_none() {
-                        fault(format!("steps[{i}].shadow.until"), "needs `requests`, `time` or both");
-                    }
-                }
-                Step::Promote(_) if i + 1 != self.steps.len() => {
-                    fault(format!("steps[{i}].promote"), "must be the last step");
-                }
-                Step::Promote(_) | Step::Hold(_) | Step::Approval(_) => {}
-            }
-        }
-        if !self.steps.is_empty() && !matches!(self.steps.last(), Some(Step::Promote(_))) {
-            fault("steps".into(), "must end with `- promote: {}`");
-        }
-        for (i, signal) in self.signals.iter().enumerate() {
-            let at = |name: &str| format!("signals[{i}].{name}");
-            if self.signals[..i].iter().any(|s| s.name == signal.name) {
-                fault(at("name"), "names a signal a second time");
-            }
-            if signal.limit.is_none() && signal.notice.is_none() {
-                fault(at("notice"), "is missing: a signal needs `notice` (against control), `limit` (absolute) or both");
-            }
-            match signal.notice {
-                Some(Notice::Times(t)) => {
-                    let ok = match signal.worse {
-                        Worse::Higher => t > 1.0 && t.is_finite(),
-                        Worse::Lower => t > 0.0 && t < 1.0,
-                    };
-                    if !ok {
-                        fault(at("notice.times"), "must be above 1 where higher is worse, and between 0 and 1 where lower is worse");
-                    }
-                }
-                Some(Notice::By(b)) if b.0 <= 0.0 => fault(at("notice.by"), "must be above 0"),
-                _ => {}
-            }
-            if signal.kind == SignalKind::Score && signal.range.is_none_or(|(lo, hi)| lo >= hi) {
-                fault(at("range"), "is needed for a score: `[lowest, highest]`");
-            }
-        }
-        faults
-    }
 }

@@ -150,7 +150,10 @@ mod tests {
 
     #[test]
     fn good_lines_survive_bad_ones_and_faults_carry_line_numbers() {
-        let text = format!("{GOOD}\r\n\nnot json\n{}\n", r#"{"model":"m","key":"b","response":"x","latency_ms":3}"#);
+        let text = format!(
+            "{GOOD}\r\n\nnot json\n{}\n",
+            r#"{"model":"m","key":"b","response":"x","latency_ms":3}"#
+        );
         let (recordings, faults) = parse_jsonl(text.as_bytes());
         assert_eq!(recordings.iter().map(|r| r.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(faults.iter().map(|f| f.line).collect::<Vec<_>>(), [3]);

@@ -89,11 +89,8 @@ pub fn bucket(salt: &str, subject: &str) -> u16 {
 pub fn arm(bucket: u16, exposure: Exposure) -> Arm {
     let weight = exposure.weight.bp();
     // Without a weight, those whose requests are mirrored are the control.
-    let control = if weight > 0 {
-        bucket >= control_start(weight)
-    } else {
-        bucket < exposure.shadow.bp()
-    };
+    let control =
+        if weight > 0 { bucket >= control_start(weight) } else { bucket < exposure.shadow.bp() };
     match bucket < weight {
         true => Arm::Candidate,
         false if control => Arm::Control,

@@ -27,7 +27,8 @@ impl Sentence {
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             text.push_str(before);
-            let value = after.split_once('}').and_then(|(key, tail)| Some((params.get(key)?, tail)));
+            let value =
+                after.split_once('}').and_then(|(key, tail)| Some((params.get(key)?, tail)));
             rest = match value {
                 Some((Value::String(value), tail)) => {
                     text.push_str(value);

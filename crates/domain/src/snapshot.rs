@@ -6,7 +6,9 @@
 
 use crate::component::Component;
 use crate::component::ComponentKind;
-use crate::ids::{AppName, Digest, EnvName, GatewayName, Generation, PersonName, ReleaseId, RolloutId};
+use crate::ids::{
+    AppName, Digest, EnvName, GatewayName, Generation, PersonName, ReleaseId, RolloutId,
+};
 use crate::keys::{PublicKey, SecretKey};
 use crate::policy::SubjectKey;
 use crate::rollout::Exposure;
@@ -15,6 +17,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Version of the stored and sent form.
 pub const FORMAT: u32 = 1;
@@ -120,7 +123,7 @@ pub struct LocalKill {
 }
 
 /// A release with its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServedRelease {
     /// The app it belongs to.
     pub app: AppName,
@@ -131,8 +134,16 @@ pub struct ServedRelease {
     pub contents: BTreeMap<ComponentKind, Value>,
 }
 
+impl fmt::Debug for ServedRelease {
+    /// Contents stay out of logs: names and versions say which they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labels: Vec<_> = self.components.values().map(Component::label).collect();
+        write!(f, "ServedRelease({}: {})", self.app, labels.join(", "))
+    }
+}
+
 /// Content of a prompt component.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptContent {
     /// The messages, in order.
@@ -146,7 +157,7 @@ pub struct PromptContent {
 }
 
 /// One message of a prompt: a template, or the place of the caller's own messages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum PromptMessage {
     /// A rendered message.
@@ -160,6 +171,26 @@ pub enum PromptMessage {
     },
     /// The messages of the request go here. At the end if named nowhere.
     Conversation,
+}
+
+impl fmt::Debug for PromptContent {
+    /// Prompts stay out of logs: only their shape prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PromptContent")
+            .field("messages", &self.messages)
+            .field("partials", &self.partials.keys())
+            .field("variables", &self.variables.keys())
+            .finish()
+    }
+}
+
+impl fmt::Debug for PromptMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Template { role, file, .. } => write!(f, "{role}:{file}"),
+            Self::Conversation => f.write_str("conversation"),
+        }
+    }
 }
 
 /// A declared variable of an app.
@@ -249,12 +280,18 @@ pub struct Grant {
 const SIGNED_PREFIX: &str = "tidegate-snapshot/v1\n";
 
 /// A snapshot as it travels: the exact bytes that were signed, and the signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedSnapshot {
     /// The JSON of a [`Snapshot`].
     pub body: String,
     /// Base64 Ed25519 signature over `tidegate-snapshot/v1\n` and `body`.
     pub signature: String,
+}
+
+impl fmt::Debug for SignedSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedSnapshot({} bytes)", self.body.len())
+    }
 }
 
 /// Why a received snapshot is refused.
@@ -336,11 +373,29 @@ mod tests {
         assert_eq!(signed.open(&key.public()), Ok(empty()));
         let other = SecretKey::from_random([2; 32]).public();
         assert_eq!(signed.open(&other), Err(BadSnapshot::Forged(other.id())));
-        let altered = SignedSnapshot { body: signed.body.replace("\"generation\":3", "\"generation\":4"), ..signed.clone() };
+        let altered = SignedSnapshot {
+            body: signed.body.replace("\"generation\":3", "\"generation\":4"),
+            ..signed.clone()
+        };
         assert_ne!(altered, signed);
         assert!(matches!(altered.open(&key.public()), Err(BadSnapshot::Forged(_))));
         let unsigned = SignedSnapshot { signature: String::new(), ..signed };
         assert!(matches!(unsigned.open(&key.public()), Err(BadSnapshot::Forged(_))));
+    }
+
+    #[test]
+    fn prompts_do_not_print() {
+        let prompt = PromptContent {
+            messages: vec![PromptMessage::Template {
+                role: "system".to_owned(),
+                file: "system.j2".to_owned(),
+                template: "secret sauce".to_owned(),
+            }],
+            partials: [("tone".to_owned(), "secret tone".to_owned())].into(),
+            variables: BTreeMap::new(),
+        };
+        let shown = format!("{prompt:?}");
+        assert!(shown.contains("system.j2") && !shown.contains("secret"), "{shown}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::ids::{AppName, Digest, GatewayName, Generation, ReleaseId, RequestId,
 use crate::routing::Arm;
 use crate::units::{Share, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How an answer ended, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ impl AnswerStatus {
 
 /// The metadata of one answer: always kept. Personal data is hashed or redacted
 /// before this leaves the gateway.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
     /// Its id; a mirrored copy carries the id of the request it copies.
     pub id: RequestId,
@@ -99,12 +100,24 @@ pub struct RequestRecord {
     pub answer: Option<String>,
 }
 
+impl fmt::Debug for RequestRecord {
+    /// Texts of people and models stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestRecord")
+            .field("id", &self.id)
+            .field("release", &self.release)
+            .field("arm", &self.arm)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Most characters of a feedback name.
 pub const MAX_FEEDBACK_NAME: usize = 64;
 
 /// What somebody says about an answer later: a user's rejection, a business
 /// outcome, a human label.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feedback {
     /// Which answer.
@@ -126,4 +139,52 @@ pub struct Feedback {
     /// With `shadow`: the label is about the mirrored answer.
     #[serde(default)]
     pub shadow: bool,
+}
+
+impl fmt::Debug for Feedback {
+    /// Subjects and comments stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feedback")
+            .field("request_id", &self.request_id)
+            .field("name", &self.name)
+            .field("value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_wrote_does_not_print() {
+        let feedback = Feedback {
+            request_id: None,
+            subject: Some("ana@example.com".to_owned()),
+            app: None,
+            name: "accepted".to_owned(),
+            value: 1.0,
+            comment: Some("call me".to_owned()),
+            shadow: false,
+        };
+        let shown = format!("{feedback:?}");
+        assert!(shown.contains("accepted"), "{shown}");
+        assert!(!shown.contains("ana") && !shown.contains("call"), "{shown}");
+    }
+
+    #[test]
+    fn only_the_arms_own_faults_count() {
+        use AnswerStatus as S;
+        for (status, counts, error) in [
+            (S::Ok, true, false),
+            (S::ProviderError, true, true),
+            (S::Timeout, true, true),
+            (S::Cut, true, true),
+            (S::BadRequest, false, false),
+            (S::Killed, false, false),
+            (S::Cancelled, false, false),
+        ] {
+            assert_eq!((status.counts(), status.is_error()), (counts, error), "{status:?}");
+        }
+    }
 }

@@ -123,7 +123,9 @@ impl FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = || {
-            format!("`{text}` is not a length of time; write seconds as a number or for example `500ms`, `30s`, `10m`, `72h`, `7d`")
+            format!(
+                "`{text}` is not a length of time; write seconds as a number or for example `500ms`, `30s`, `10m`, `72h`, `7d`"
+            )
         };
         let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
         let number: f64 = text[..split].trim().parse().map_err(|_| wanted())?;
@@ -257,7 +259,9 @@ impl FromNumberOrText for Share {
     fn from_text(text: &str) -> Result<Self, String> {
         let percent = text.strip_suffix('%').map(str::trim);
         let number: f64 = percent.unwrap_or(text).parse().map_err(|_| {
-            format!("`{text}` is not a share; write a percentage such as `5%` or a number from 0 to 1")
+            format!(
+                "`{text}` is not a share; write a percentage such as `5%` or a number from 0 to 1"
+            )
         })?;
         Self::from_number(if percent.is_some() { number / 100.0 } else { number })
     }
@@ -291,7 +295,11 @@ pub struct Ratio(pub f64);
 
 impl FromNumberOrText for Ratio {
     fn from_number(number: f64) -> Result<Self, String> {
-        if number.is_finite() { Ok(Self(number)) } else { Err("a number must be finite".to_owned()) }
+        if number.is_finite() {
+            Ok(Self(number))
+        } else {
+            Err("a number must be finite".to_owned())
+        }
     }
     fn from_text(text: &str) -> Result<Self, String> {
         let percent = text.strip_suffix('%').map(str::trim);
@@ -311,7 +319,10 @@ impl Serialize for Ratio {
 
 impl<'de> Deserialize<'de> for Ratio {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(NumberOrText(std::marker::PhantomData, "a number, or a percentage such as `1%`"))
+        d.deserialize_any(NumberOrText(
+            std::marker::PhantomData,
+            "a number, or a percentage such as `1%`",
+        ))
     }
 }
 
@@ -321,7 +332,8 @@ mod tests {
 
     #[test]
     fn spans_read_what_people_write() {
-        for (text, ms) in [("30m", 1_800_000), ("1.5h", 5_400_000), ("60", 60_000), ("250ms", 250)] {
+        for (text, ms) in [("30m", 1_800_000), ("1.5h", 5_400_000), ("60", 60_000), ("250ms", 250)]
+        {
             assert_eq!(text.parse::<Span>().map(Span::millis), Ok(ms), "{text}");
         }
         assert!("soon".parse::<Span>().is_err());

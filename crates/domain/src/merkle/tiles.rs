@@ -49,9 +49,7 @@ impl Tile {
             TileKind::Entries => 0,
         };
         let first = self.index.saturating_mul(u64::from(TILE_WIDTH));
-        (0..u64::from(self.width))
-            .map(|i| Node { level, index: first.saturating_add(i) })
-            .collect()
+        (0..u64::from(self.width)).map(|i| Node { level, index: first.saturating_add(i) }).collect()
     }
 
     /// True if a log of this size has published this tile: its last hash is
@@ -117,7 +115,9 @@ fn parse(path: &str) -> Option<Tile> {
         TileKind::Hashes { level: kind.parse().ok().filter(|l| *l <= MAX_TILE_LEVEL)? }
     };
     let (index, width) = match rest.split_once(".p/") {
-        Some((index, width)) => (index, width.parse().ok().filter(|w| (1..TILE_WIDTH).contains(w))?),
+        Some((index, width)) => {
+            (index, width.parse().ok().filter(|w| (1..TILE_WIDTH).contains(w))?)
+        }
         None => (rest, TILE_WIDTH),
     };
     let digits: String = index.chars().filter(|c| !matches!(c, 'x' | '/')).collect();
@@ -147,7 +147,9 @@ pub fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadBundle {
     /// The length has two bytes.
-    #[error("an entry of {0} bytes does not fit into the log; the longest is 65535, so put larger evidence in by digest")]
+    #[error(
+        "an entry of {0} bytes does not fit into the log; the longest is 65535, so put larger evidence in by digest"
+    )]
     TooLong(usize),
     /// An entry ends before its length.
     #[error("the bundle of entries is cut off at byte {0}")]
@@ -208,9 +210,24 @@ mod tests {
     #[test]
     fn other_spellings_are_refused() {
         for path in [
-            "", "tile", "tile/0", "tile/0/", "tile/00/000", "tile/8/000", "tile/0/0", "tile/0/0000",
-            "tile/0/x000/001", "tile/0/001/001", "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/",
-            "tile/0/+00", "tile/0/000.p/+1", "/tile/0/000", "tile/0/../000", "tile/data/000",
+            "",
+            "tile",
+            "tile/0",
+            "tile/0/",
+            "tile/00/000",
+            "tile/8/000",
+            "tile/0/0",
+            "tile/0/0000",
+            "tile/0/x000/001",
+            "tile/0/001/001",
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/",
+            "tile/0/+00",
+            "tile/0/000.p/+1",
+            "/tile/0/000",
+            "tile/0/../000",
+            "tile/data/000",
             "tile/0/x999/x999/x999/x999/x999/x999/x999/x999/999",
         ] {
             assert!(path.parse::<Tile>().is_err(), "{path}");

@@ -92,8 +92,10 @@ impl Machine<'_> {
         match self.state.current_step() {
             Some(Step::Shadow(shadow)) => {
                 waiting.time = shadow.until.time.and_then(time);
-                waiting.requests =
-                    shadow.until.requests.and_then(|n| positive(n.saturating_sub(self.counts.shadow)));
+                waiting.requests = shadow
+                    .until
+                    .requests
+                    .and_then(|n| positive(n.saturating_sub(self.counts.shadow)));
             }
             Some(Step::Weight(weight)) => {
                 waiting.time = time(weight.hold);

@@ -33,7 +33,9 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// Somebody was faster.
-    #[error("the rollout moved on: you looked at version {given}, it is now {now}; look again before you act")]
+    #[error(
+        "the rollout moved on: you looked at version {given}, it is now {now}; look again before you act"
+    )]
     Stale {
         /// Generation the person saw.
         given: Generation,
@@ -102,12 +104,12 @@ fn is_so_already(state: &RolloutState, command: &Command) -> bool {
 /// Why a command makes no sense now, if it makes none.
 fn possible(state: &RolloutState, command: &Command) -> Result<(), &'static str> {
     match (&state.phase, command) {
-        (Phase::Promoting, _) => {
-            Err("the new version is being promoted; wait until that is done, then roll the app back")
-        }
-        (Phase::Promoted, _) => {
-            Err("this rollout is over: the new version is live for everyone; roll the app back instead")
-        }
+        (Phase::Promoting, _) => Err(
+            "the new version is being promoted; wait until that is done, then roll the app back",
+        ),
+        (Phase::Promoted, _) => Err(
+            "this rollout is over: the new version is live for everyone; roll the app back instead",
+        ),
         (Phase::RollingBack | Phase::RolledBack, _) => {
             Err("this rollout went back; propose the change again to try once more")
         }

@@ -31,7 +31,8 @@ impl Machine<'_> {
 
     /// Signals that should have numbers now and have none that can be used.
     pub(super) fn missing(&self) -> Vec<&Signal> {
-        let silent = |s: &&Signal| matches!(self.outcome(s), Outcome::NoData | Outcome::Inconclusive);
+        let silent =
+            |s: &&Signal| matches!(self.outcome(s), Outcome::NoData | Outcome::Inconclusive);
         self.state.policy.signals.iter().filter(|s| self.is_measurable(s)).filter(silent).collect()
     }
 
@@ -45,8 +46,7 @@ impl Machine<'_> {
             self.remember_breach(&signal, self.outcome(&signal));
         }
         let silent = !self.missing().is_empty();
-        self.state.missing_since =
-            silent.then(|| self.state.missing_since.unwrap_or(self.now));
+        self.state.missing_since = silent.then(|| self.state.missing_since.unwrap_or(self.now));
     }
 
     fn remember_breach(&mut self, signal: &Signal, outcome: Outcome) {
@@ -89,16 +89,21 @@ impl Machine<'_> {
     /// The worst action among the failing signals wins.
     pub(super) fn react_to_failures(&mut self) {
         let failures = self.failures();
-        if let Some((signal, verdict)) = failures.iter().find(|(s, _)| s.action == SignalAction::Rollback) {
+        if let Some((signal, verdict)) =
+            failures.iter().find(|(s, _)| s.action == SignalAction::Rollback)
+        {
             let breach = self.state.breaches.get(&signal.name).copied();
-            let why = sentences::went_back_on_signal(&self.state, signal, verdict, breach, self.now);
+            let why =
+                sentences::went_back_on_signal(&self.state, signal, verdict, breach, self.now);
             self.roll_back(why, None);
             return;
         }
         self.tell(&failures);
         let stops: Vec<_> = failures
             .into_iter()
-            .filter(|(s, _)| matches!(s.action, SignalAction::Pause | SignalAction::RequireApproval))
+            .filter(|(s, _)| {
+                matches!(s.action, SignalAction::Pause | SignalAction::RequireApproval)
+            })
             .filter(|(s, _)| !self.state.is_waived(&s.name))
             .collect();
         self.stop_for(&stops);

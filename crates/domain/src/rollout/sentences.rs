@@ -104,20 +104,41 @@ pub(super) fn row(
         }
         _ => consequence(signal.action).to_owned(),
     };
-    let need = verdict.needed.map_or(signal.min_samples, |more| verdict.candidate.n.saturating_add(more));
-    let compared = verdict.control.value.is_some();
+    let need =
+        verdict.needed.map_or(signal.min_samples, |more| verdict.candidate.n.saturating_add(more));
+    let compared = signal.notice.is_some() && verdict.control.value.is_some();
     let (code, template) = match verdict.reason {
-        Reason::OverLimit => ("signal_over_limit", "`{metric}` is {value}, {side} its limit of {limit}: {follows}."),
-        Reason::WorseThanControl => {
-            ("signal_worse", "`{metric}` is {value} against {control} for today's version, worse by more than chance explains: {follows}.")
+        Reason::OverLimit => {
+            ("signal_over_limit", "`{metric}` is {value}, {side} its limit of {limit}: {follows}.")
         }
-        Reason::NotWorse if compared => ("signal_good", "`{metric}` is {value} against {control} for today's version: not worse."),
+        Reason::WorseThanControl => (
+            "signal_worse",
+            "`{metric}` is {value} against {control} for today's version, worse by more than chance explains: {follows}.",
+        ),
+        Reason::NotWorse if compared => (
+            "signal_good",
+            "`{metric}` is {value} against {control} for today's version: not worse.",
+        ),
         Reason::NotWorse => ("signal_good", "`{metric}` is {value}: within its limit."),
-        Reason::TooFew => ("signal_too_few", "`{metric}` was measured on {n} answers of the new version; a verdict needs about {need}."),
-        Reason::Nothing => ("signal_nothing", "`{metric}` has not been measured; nothing is promoted until it is."),
-        Reason::Unusable => ("signal_unusable", "`{metric}` cannot be judged, because a number is missing or unusable ({value} against {control} for today's version); nothing is promoted until it can."),
-        Reason::Undecided if compared => ("signal_undecided", "`{metric}` is {value} against {control} for today's version: neither worse nor shown to be no worse yet."),
-        Reason::Undecided => ("signal_undecided", "`{metric}` is {value}: nothing speaks against it, not enough speaks for it yet."),
+        Reason::TooFew => (
+            "signal_too_few",
+            "`{metric}` was measured on {n} answers of the new version; a verdict needs about {need}.",
+        ),
+        Reason::Nothing => {
+            ("signal_nothing", "`{metric}` has not been measured; nothing is promoted until it is.")
+        }
+        Reason::Unusable => (
+            "signal_unusable",
+            "`{metric}` cannot be judged, because a number is missing or unusable ({value} against {control} for today's version); nothing is promoted until it can.",
+        ),
+        Reason::Undecided if compared => (
+            "signal_undecided",
+            "`{metric}` is {value} against {control} for today's version: neither worse nor shown to be no worse yet.",
+        ),
+        Reason::Undecided => (
+            "signal_undecided",
+            "`{metric}` is {value}: nothing speaks against it, not enough speaks for it yet.",
+        ),
     };
     let more = params! {"follows" => follows, "need" => need, "action" => signal.action};
     Sentence::render(code, template, with(numbers(signal, verdict), more))
@@ -139,7 +160,8 @@ pub(super) fn went_back_on_signal(
     breach: Option<Breach>,
     now: Timestamp,
 ) -> Sentence {
-    let template = format!("Went back at {{time}}: {}; everyone gets {{good}} again.", finding(verdict));
+    let template =
+        format!("Went back at {{time}}: {}; everyone gets {{good}} again.", finding(verdict));
     let more = params! {
         "time" => show::clock(now),
         "at" => now,
@@ -171,7 +193,11 @@ pub(super) fn went_back_on_silence(
     )
 }
 
-pub(super) fn went_back_by_person(state: &RolloutState, by: &PersonName, now: Timestamp) -> Sentence {
+pub(super) fn went_back_by_person(
+    state: &RolloutState,
+    by: &PersonName,
+    now: Timestamp,
+) -> Sentence {
     Sentence::render(
         "rolled_back_by_person",
         "Went back at {time}: {person} took {candidate} back at {weight}; everyone gets {good} again.",
@@ -195,7 +221,12 @@ pub(super) fn promoted_by_plan(machine: &Machine<'_>) -> Sentence {
         .filter_map(|s| machine.verdict(s).map(|v| (s, v)))
         .take(3)
         .map(|(s, v)| match v.control.value {
-            Some(_) => format!("`{}` {} against {}", s.name, show::arm(s, &v.candidate), show::arm(s, &v.control)),
+            Some(_) => format!(
+                "`{}` {} against {}",
+                s.name,
+                show::arm(s, &v.candidate),
+                show::arm(s, &v.control)
+            ),
             None => format!("`{}` {}", s.name, show::arm(s, &v.candidate)),
         })
         .collect();
@@ -211,7 +242,11 @@ pub(super) fn promoted_by_plan(machine: &Machine<'_>) -> Sentence {
     )
 }
 
-pub(super) fn promoted_by_person(state: &RolloutState, by: &PersonName, now: Timestamp) -> Sentence {
+pub(super) fn promoted_by_person(
+    state: &RolloutState,
+    by: &PersonName,
+    now: Timestamp,
+) -> Sentence {
     Sentence::render(
         "promoted_by_person",
         "Promoted at {time}: {person} decided so at {weight}, ahead of the plan; {candidate} becomes the version for everyone.",
@@ -238,19 +273,25 @@ pub(super) fn paused_by_signal(
         "`{metric}` is {side} its limit ({value} against {limit})"
     };
     let (code, rest) = match cause {
-        PauseCause::RequireApproval => {
-            ("approval_required", "which an approver must accept before it goes on. {who} decides: approve or go back.")
-        }
-        _ => {
-            ("paused_for_review", "which is too little to go back by itself but too much to go on. {who} decides: continue or go back.")
-        }
+        PauseCause::RequireApproval => (
+            "approval_required",
+            "which an approver must accept before it goes on. {who} decides: approve or go back.",
+        ),
+        _ => (
+            "paused_for_review",
+            "which is too little to go back by itself but too much to go on. {who} decides: continue or go back.",
+        ),
     };
     let more = params! {"who" => who(role), "role" => role, "share" => share(state)};
     let template = format!("Paused: {is}, {rest}");
     Sentence::render(code, &template, with(numbers(signal, verdict), more))
 }
 
-pub(super) fn paused_by_silence(state: &RolloutState, names: &[String], since: Timestamp) -> Sentence {
+pub(super) fn paused_by_silence(
+    state: &RolloutState,
+    names: &[String],
+    since: Timestamp,
+) -> Sentence {
     Sentence::render(
         "paused_without_data",
         "Paused: {names} have had no usable measurements since {time}. The share stays at {share}; an operator decides: wait on or go back.",
@@ -374,13 +415,17 @@ pub(super) fn summary(machine: &Machine<'_>, waiting: &Waiting) -> Sentence {
 
 fn running(machine: &Machine<'_>, waiting: &Waiting) -> Sentence {
     let state = &machine.state;
-    let failing = state.policy.signals.iter().find(|s| {
-        machine.outcome(s) == Outcome::Fail && !state.is_waived(&s.name)
-    });
+    let failing = state
+        .policy
+        .signals
+        .iter()
+        .find(|s| machine.outcome(s) == Outcome::Fail && !state.is_waived(&s.name));
     if let Some((signal, verdict)) = failing.and_then(|s| machine.verdict(s).map(|v| (s, v))) {
         return watching(machine, signal, verdict);
     }
-    if let Some(since) = state.missing_since {
+    // Right after a move nobody has answered yet: that is no silent source.
+    let fresh = counted(state, machine.counts) == 0 && waiting.requests.is_some();
+    if let Some(since) = state.missing_since.filter(|_| !fresh) {
         return source_down(machine, since);
     }
     match (waiting.requests, waiting.evidence.as_slice()) {
@@ -479,8 +524,12 @@ fn waiting_for_evidence(machine: &Machine<'_>, open: &[String]) -> Sentence {
         _ => None,
     };
     let template = match deadline {
-        Some(_) => "Not enough evidence yet for {next}: {rows} The share stays at {share}; at {deadline} an approver decides.",
-        None => "Not enough evidence yet for {next}: {rows} The share stays at {share} until there is.",
+        Some(_) => {
+            "Not enough evidence yet for {next}: {rows} The share stays at {share}; at {deadline} an approver decides."
+        }
+        None => {
+            "Not enough evidence yet for {next}: {rows} The share stays at {share} until there is."
+        }
     };
     Sentence::render(
         "waiting_for_evidence",
@@ -499,11 +548,16 @@ fn going_well(state: &RolloutState, waiting: &Waiting) -> Sentence {
     let exposure = state.exposure;
     let serves = match (exposure.weight.bp(), exposure.shadow.bp()) {
         (0, 0) => "nobody gets the new version yet".to_owned(),
-        (0, _) => format!("the new version answers copies of {} of requests, which no user sees,", exposure.shadow),
+        (0, _) => format!(
+            "the new version answers copies of {} of requests, which no user sees,",
+            exposure.shadow
+        ),
         _ => format!("the new version serves {} of requests", exposure.weight),
     };
     let template = match waiting.time {
-        Some(_) => "Going well: {serves} and every check is within its limit. Next is {next}, in {time}.",
+        Some(_) => {
+            "Going well: {serves} and every check is within its limit. Next is {next}, in {time}."
+        }
         None => "Going well: {serves} and every check is within its limit. Next is {next}.",
     };
     Sentence::render(

@@ -53,7 +53,11 @@ fn statistic(signal: &Signal) -> &'static str {
 /// A rate: one decimal, or two digits where it is small.
 fn percent(rate: f64) -> String {
     let percent = rate * 100.0;
-    if percent.abs() < 1.0 { format!("{}%", significant(percent, 2)) } else { format!("{}%", trim(format!("{percent:.1}"))) }
+    if percent.abs() < 1.0 {
+        format!("{}%", significant(percent, 2))
+    } else {
+        format!("{}%", trim(format!("{percent:.1}")))
+    }
 }
 
 fn millis(ms: f64) -> String {
@@ -89,7 +93,12 @@ pub(super) fn span(span: Span) -> String {
         return if ms == 0 { "0s".to_owned() } else { format!("{ms}ms") };
     }
     let seconds = ms / 1000;
-    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
     let shown: Vec<_> = parts
         .iter()
         .skip_while(|(n, _)| *n == 0)
@@ -146,9 +155,12 @@ mod tests {
     #[test]
     fn counts_fit_the_rate_they_stand_beside() {
         let numbers = ArmNumbers { n: 100, value: Some(0.71), bad: Some(29) };
-        let lower = signal(json!({"name": "accepted", "kind": "rate", "worse": "lower", "limit": 0.5, "action": "pause"}));
+        let lower = signal(
+            json!({"name": "accepted", "kind": "rate", "worse": "lower", "limit": 0.5, "action": "pause"}),
+        );
         assert_eq!(arm(&lower, &numbers), "71% (71 of 100)");
-        let higher = signal(json!({"name": "error", "kind": "rate", "limit": 0.5, "action": "pause"}));
+        let higher =
+            signal(json!({"name": "error", "kind": "rate", "limit": 0.5, "action": "pause"}));
         let numbers = ArmNumbers { n: 85, value: Some(28.0 / 85.0), bad: None };
         assert_eq!(arm(&higher, &numbers), "32.9% (28 of 85)");
         assert_eq!(arm(&higher, &ArmNumbers::default()), "not measured (0 answers)");
@@ -157,8 +169,14 @@ mod tests {
     #[test]
     fn spans_have_two_parts_at_most() {
         for (ms, want) in [
-            (0, "0s"), (250, "250ms"), (750_000, "12m 30s"), (3_600_000, "1h"), (3_900_000, "1h 5m"),
-            (90_061_000, "1d 1h"), (86_400_000, "1d"), (3_605_000, "1h"),
+            (0, "0s"),
+            (250, "250ms"),
+            (750_000, "12m 30s"),
+            (3_600_000, "1h"),
+            (3_900_000, "1h 5m"),
+            (90_061_000, "1d 1h"),
+            (86_400_000, "1d"),
+            (3_605_000, "1h"),
         ] {
             assert_eq!(span(Span::from_millis(ms)), want);
         }

@@ -99,7 +99,8 @@ impl<'a> Machine<'a> {
     /// Closes the look: any difference but the time of the look makes a new
     /// generation.
     fn finish(mut self, before: &RolloutState) -> Stepped {
-        let same = RolloutState { last_check: self.state.last_check, ..before.clone() } == self.state;
+        let same =
+            RolloutState { last_check: self.state.last_check, ..before.clone() } == self.state;
         if !same {
             self.state.generation = before.generation.next();
         }

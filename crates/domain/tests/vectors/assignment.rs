@@ -51,7 +51,13 @@ fn places_and_arms_are_those_of_the_vectors() {
         let exposure = exposure(row.weight, row.shadow);
         assert_eq!(share(exposure).bp(), row.share, "weight {}", row.weight);
         for place in row.buckets {
-            assert_eq!(arm(place.bucket, exposure), place.arm, "{} at weight {}", place.bucket, row.weight);
+            assert_eq!(
+                arm(place.bucket, exposure),
+                place.arm,
+                "{} at weight {}",
+                place.bucket,
+                row.weight
+            );
             assert_eq!(is_mirrored(place.bucket, exposure), place.mirrored);
         }
     }
@@ -64,7 +70,11 @@ fn groups_are_exact_equal_and_disjoint_at_every_weight() {
         let exposure = exposure(weight, 0);
         let count = |wanted| (0..10_000).filter(|b| arm(*b, exposure) == wanted).count();
         assert_eq!(count(Arm::Candidate), usize::from(weight));
-        assert_eq!(count(Arm::Control), usize::from(weight.min(10_000 - weight)), "weight {weight}");
+        assert_eq!(
+            count(Arm::Control),
+            usize::from(weight.min(10_000 - weight)),
+            "weight {weight}"
+        );
     }
 }
 
@@ -90,7 +100,10 @@ fn a_million_people_keep_the_candidate_while_it_grows() {
                     had[usize::from(place)] = true;
                 }
                 other => {
-                    assert!(!had[usize::from(place)], "place {place} lost the candidate at {percent}%");
+                    assert!(
+                        !had[usize::from(place)],
+                        "place {place} lost the candidate at {percent}%"
+                    );
                     people[1] += if other == Arm::Control { *count } else { 0 };
                 }
             }

@@ -132,9 +132,10 @@ fn contents() -> impl Strategy<Value = Value> {
 }
 
 fn components() -> impl Strategy<Value = BTreeMap<ComponentKind, ResolvedComponent>> {
-    let one = ("[a-z]{1,8}", 0_u64..9, 0_u64..9, contents()).prop_map(|(name, major, minor, content)| {
-        ResolvedComponent { name, version: semver::Version::new(major, minor, 0), content }
-    });
+    let one =
+        ("[a-z]{1,8}", 0_u64..9, 0_u64..9, contents()).prop_map(|(name, major, minor, content)| {
+            ResolvedComponent { name, version: semver::Version::new(major, minor, 0), content }
+        });
     let kinds = proptest::sample::select(ComponentKind::ALL.to_vec());
     proptest::collection::btree_map(kinds, one, 1..5)
 }
@@ -147,9 +148,9 @@ fn release(app: &str, parts: &BTreeMap<ComponentKind, ResolvedComponent>) -> Rel
 fn reversed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(reversed).collect(),
-        Value::Object(map) => {
-            Value::Object(map.iter().rev().map(|(k, v)| (k.clone(), reversed(v))).collect::<Map<_, _>>())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter().rev().map(|(k, v)| (k.clone(), reversed(v))).collect::<Map<_, _>>(),
+        ),
         other => other.clone(),
     }
 }
@@ -255,7 +256,12 @@ fn a_manifest_with_an_unknown_key_is_refused() {
 #[test]
 fn content_without_a_canonical_form_is_named() {
     let content = json!({"seed": 9_007_199_254_740_993_u64});
-    let part = ResolvedComponent { name: "default".into(), version: semver::Version::new(1, 0, 0), content };
-    let error = compose(&"a".parse().unwrap(), [(ComponentKind::Parameters, part)].into()).unwrap_err();
+    let part = ResolvedComponent {
+        name: "default".into(),
+        version: semver::Version::new(1, 0, 0),
+        content,
+    };
+    let error =
+        compose(&"a".parse().unwrap(), [(ComponentKind::Parameters, part)].into()).unwrap_err();
     assert_eq!(error.place, "parameters default.seed");
 }

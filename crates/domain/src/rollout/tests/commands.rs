@@ -89,14 +89,27 @@ fn who_looked_too_long_ago_is_told_unless_it_is_so_already() {
     assert_eq!(stale, Err(CommandError::Stale { given: seen, now: story.state.generation }));
     let repeated = apply(&story.state, &Command::Pause, &person("sam"), Some(seen), story.now);
     assert_eq!(repeated, Ok((story.state.clone(), vec![])));
-    let unseen = apply(&story.state, &Command::Rollback, &person("sam"), Some(Generation(999)), story.now);
+    let unseen =
+        apply(&story.state, &Command::Rollback, &person("sam"), Some(Generation(999)), story.now);
     assert!(unseen.is_err());
-    assert!(apply(&story.state, &Command::Rollback, &person("sam"), Some(story.state.generation), story.now).is_ok());
+    assert!(
+        apply(
+            &story.state,
+            &Command::Rollback,
+            &person("sam"),
+            Some(story.state.generation),
+            story.now
+        )
+        .is_ok()
+    );
 }
 
 #[test]
 fn a_person_behind_a_decision_is_named() {
-    for (command, word) in [(Command::Promote, "Promoted at 14:00:00: sam decided so at 5%"), (Command::Rollback, "Went back at 14:00:00: sam took")] {
+    for (command, word) in [
+        (Command::Promote, "Promoted at 14:00:00: sam decided so at 5%"),
+        (Command::Rollback, "Went back at 14:00:00: sam took"),
+    ] {
         let story = {
             let mut story = running();
             story.tell(command).unwrap();
@@ -134,10 +147,16 @@ fn an_approval_does_not_outweigh_missing_data() {
 #[test]
 fn what_is_refused_says_what_to_do() {
     for (phase, command) in [
-        ("running", Command::Approve), ("paused:approval", Command::Resume), ("promoting", Command::Rollback),
-        ("promoted", Command::Rollback), ("rolled_back", Command::Promote),
+        ("running", Command::Approve),
+        ("paused:approval", Command::Resume),
+        ("promoting", Command::Rollback),
+        ("promoted", Command::Rollback),
+        ("rolled_back", Command::Promote),
     ] {
         let error = in_phase(phase).tell(command.clone()).err().unwrap().to_string();
-        assert!(error.contains("wait") || error.contains("roll") || error.contains("propose"), "{error}");
+        assert!(
+            error.contains("wait") || error.contains("roll") || error.contains("propose"),
+            "{error}"
+        );
     }
 }

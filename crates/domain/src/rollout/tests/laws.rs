@@ -24,7 +24,7 @@ fn plans() -> impl Strategy<Value = RolloutPolicy> {
             {"promote": {}},
         ]),
         json!([{"hold": {"time": "1m"}}, {"weight": {"share": "100%", "hold": "1m"}}, {"promote": {}}]),
-        json!([{"approval": {"role": "operator"}}, {"promote": {}}]),
+        json!([{"approval": {"role": "approver"}}, {"promote": {}}]),
         json!([{"weight": {"share": "50%", "until": "evidence", "at_most": "2m"}}, {"promote": {}}]),
         json!([{"promote": {}}]),
         json!([]),
@@ -53,7 +53,11 @@ fn numbers() -> impl Strategy<Value = ArmNumbers> {
         Just(Some(f64::NAN)),
     ];
     let n = prop_oneof![0_u64..50, any::<u64>()];
-    (n, value, proptest::option::of(any::<u64>())).prop_map(|(n, value, bad)| ArmNumbers { n, value, bad })
+    (n, value, proptest::option::of(any::<u64>())).prop_map(|(n, value, bad)| ArmNumbers {
+        n,
+        value,
+        bad,
+    })
 }
 
 /// Mostly good news, so that rollouts get somewhere.
@@ -98,17 +102,25 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
 }
 
 fn observations() -> impl Strategy<Value = Observation> {
-    (verdicts(), 0_u64..60, any::<bool>(), any::<bool>()).prop_map(|(verdicts, n, git, gateways)| Observation {
-        verdicts,
-        step: StepCounts { candidate: n, control: n, shadow: n },
-        exposed: n,
-        git_settled: git,
-        gateways_settled: gateways,
-    })
+    (verdicts(), 0_u64..60, any::<bool>(), any::<bool>()).prop_map(
+        |(verdicts, n, git, gateways)| Observation {
+            verdicts,
+            step: StepCounts { candidate: n, control: n, shadow: n },
+            exposed: n,
+            git_settled: git,
+            gateways_settled: gateways,
+        },
+    )
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let commands = vec![Command::Pause, Command::Resume, Command::Approve, Command::Promote, Command::Rollback];
+    let commands = vec![
+        Command::Pause,
+        Command::Resume,
+        Command::Approve,
+        Command::Promote,
+        Command::Rollback,
+    ];
     let event = prop_oneof![
         20 => observations().prop_map(Event::Look),
         3 => select(commands[..3].to_vec()).prop_map(Event::Tell),
@@ -125,7 +137,11 @@ struct Run {
     actions: Vec<Action>,
 }
 
-fn run(policy: RolloutPolicy, events: &[Event], mut each: impl FnMut(&RolloutState, &Event, &RolloutState, &[Action])) -> Run {
+fn run(
+    policy: RolloutPolicy,
+    events: &[Event],
+    mut each: impl FnMut(&RolloutState, &Event, &RolloutState, &[Action]),
+) -> Run {
     let mut run = Run { states: vec![begin(policy)], actions: vec![] };
     let mut now = START;
     for event in events {
@@ -157,13 +173,14 @@ fn is_silent(policy: &RolloutPolicy, seen: &Observation, exposure: Exposure) -> 
     policy.signals.iter().any(|s| {
         let measurable = exposure.weight.bp() > 0 || (exposure.shadow.bp() > 0 && s.is_built_in());
         let verdict = seen.verdicts.iter().find(|v| v.signal == s.name);
-        let silent = verdict.is_none_or(|v| matches!(v.outcome, Outcome::NoData | Outcome::Inconclusive));
+        let silent =
+            verdict.is_none_or(|v| matches!(v.outcome, Outcome::NoData | Outcome::Inconclusive));
         measurable && silent
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn weight_never_falls_except_to_zero(policy in plans(), events in events()) {
@@ -320,8 +337,17 @@ fn random_rollouts_reach_every_phase() {
         }
     }
     for wanted in [
-        "running", "promoted", "rolled_back", "paused: ApprovalStep", "paused: Signal", "paused: RequireApproval",
-        "paused: MissingData", "paused: NoEvidence", "paused: Person", "by look: promoting", "by look: rolling_back",
+        "running",
+        "promoted",
+        "rolled_back",
+        "paused: ApprovalStep",
+        "paused: Signal",
+        "paused: RequireApproval",
+        "paused: MissingData",
+        "paused: NoEvidence",
+        "paused: Person",
+        "by look: promoting",
+        "by look: rolling_back",
     ] {
         assert!(reached.get(wanted).is_some_and(|n| *n >= 1), "{wanted}: {reached:?}");
     }

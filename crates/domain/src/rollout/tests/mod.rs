@@ -115,7 +115,12 @@ impl Story {
         self.see_because(name, outcome, usual(outcome))
     }
 
-    pub(super) fn see_because(&mut self, name: &str, outcome: Outcome, reason: Reason) -> &mut Self {
+    pub(super) fn see_because(
+        &mut self,
+        name: &str,
+        outcome: Outcome,
+        reason: Reason,
+    ) -> &mut Self {
         let signal = self.state.policy.signals.iter().find(|s| s.name == name).unwrap();
         let new = verdict(signal, outcome, reason);
         *self.seen.verdicts.iter_mut().find(|v| v.signal == name).unwrap() = new;
@@ -162,7 +167,8 @@ impl Story {
     }
 
     pub(super) fn kinds(&self) -> Vec<String> {
-        let kind = |a: &Action| serde_json::to_value(a).unwrap()["kind"].as_str().unwrap().to_owned();
+        let kind =
+            |a: &Action| serde_json::to_value(a).unwrap()["kind"].as_str().unwrap().to_owned();
         self.actions.iter().map(kind).collect()
     }
 }

@@ -49,7 +49,11 @@ fn a_good_candidate_goes_all_the_way() {
     assert_eq!(story.kinds(), ["publish", "commit_promotion", "notify"]);
     assert_eq!(story.weight(), "100%");
     story.see("error", Outcome::Fail).wait("5m");
-    assert_eq!(story.state.phase, Phase::Promoting, "git is being told: nothing is judged any more");
+    assert_eq!(
+        story.state.phase,
+        Phase::Promoting,
+        "git is being told: nothing is judged any more"
+    );
     story.seen.git_settled = true;
     story.look();
     assert_eq!(story.state.phase, Phase::Promoted);
@@ -74,7 +78,10 @@ fn a_bad_candidate_goes_back_and_says_why() {
     );
     assert_eq!(story.state.decision.as_ref().unwrap().text, why);
     assert_eq!(story.state.decision.as_ref().unwrap().params["metric"], "hallucinated");
-    assert_eq!(story.actions[3], Action::OpenIncident { what: story.state.decision.clone().unwrap() });
+    assert_eq!(
+        story.actions[3],
+        Action::OpenIncident { what: story.state.decision.clone().unwrap() }
+    );
     story.seen.git_settled = true;
     story.look();
     assert_eq!(story.state.phase, Phase::RollingBack, "the gateways have not followed yet");
@@ -88,11 +95,22 @@ fn a_bad_candidate_goes_back_and_says_why() {
 fn a_limit_counts_checks_in_a_row() {
     let latency = json!({"name": "latency_ms", "kind": "latency", "statistic": "p95", "limit": 1200,
         "sustained": {"checks": 2}, "action": "rollback"});
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "3h"}}, {"promote": {}}]), json!([latency]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "3h"}}, {"promote": {}}]),
+        json!([latency]),
+    );
     story.see("latency_ms", Outcome::Fail).look();
     assert_eq!(story.state.phase, Phase::Running);
-    assert!(story.summary.starts_with("Watching: `latency_ms` has been over its limit"), "{}", story.summary);
-    assert!(story.summary.contains("for 1 of 2 checks in a row; then it goes back by itself"), "{}", story.summary);
+    assert!(
+        story.summary.starts_with("Watching: `latency_ms` has been over its limit"),
+        "{}",
+        story.summary
+    );
+    assert!(
+        story.summary.contains("for 1 of 2 checks in a row; then it goes back by itself"),
+        "{}",
+        story.summary
+    );
     for _ in 0..9 {
         story.now = story.now.plus(Span::from_secs(6));
         story.look();
@@ -110,7 +128,10 @@ fn a_limit_counts_checks_in_a_row() {
 fn a_limit_counts_an_unbroken_span() {
     let csat = json!({"name": "csat", "kind": "score", "range": [1, 5], "worse": "lower", "limit": 4.2,
         "sustained": {"for": "10m"}, "action": "pause"});
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "3h"}}, {"promote": {}}]), json!([csat]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "3h"}}, {"promote": {}}]),
+        json!([csat]),
+    );
     story.see("csat", Outcome::Fail).look().wait("9m");
     assert_eq!(story.cause(), None);
     story.wait("1m");
@@ -134,7 +155,8 @@ fn a_failing_signal_stops_growth_before_it_acts() {
 
 #[test]
 fn limits_stay_armed_in_every_pause() {
-    let steps = json!([{"weight": {"share": "5%"}}, {"approval": {"role": "approver"}}, {"promote": {}}]);
+    let steps =
+        json!([{"weight": {"share": "5%"}}, {"approval": {"role": "approver"}}, {"promote": {}}]);
     for pause in ["approval", "person", "signal"] {
         let mut story = Story::of(steps.clone(), json!([error(), accepted()]));
         match pause {
@@ -150,8 +172,10 @@ fn limits_stay_armed_in_every_pause() {
 
 #[test]
 fn the_worst_action_wins() {
-    let cost = json!({"name": "cost", "kind": "amount", "limit": 0.004, "action": "require_approval"});
-    let tokens = json!({"name": "output_tokens", "kind": "amount", "limit": 900, "action": "notify"});
+    let cost =
+        json!({"name": "cost", "kind": "amount", "limit": 0.004, "action": "require_approval"});
+    let tokens =
+        json!({"name": "output_tokens", "kind": "amount", "limit": 900, "action": "notify"});
     let steps = json!([{"weight": {"share": "5%", "hold": "3h"}}, {"promote": {}}]);
     let signals = json!([tokens, cost, accepted(), error()]);
     let mut story = Story::of(steps, signals);
@@ -163,7 +187,11 @@ fn the_worst_action_wins() {
     story.see("accepted", Outcome::Fail).wait("1m");
     assert_eq!(story.cause(), Some(PauseCause::Signal));
     story.tell(Command::Resume).unwrap().look();
-    assert_eq!(story.cause(), Some(PauseCause::RequireApproval), "an operator's word is no approver's yes");
+    assert_eq!(
+        story.cause(),
+        Some(PauseCause::RequireApproval),
+        "an operator's word is no approver's yes"
+    );
     assert!(story.tell(Command::Resume).is_err());
     story.tell(Command::Approve).unwrap().wait("10m");
     assert_eq!(story.state.phase, Phase::Running, "both were accepted");
@@ -173,10 +201,17 @@ fn the_worst_action_wins() {
 
 #[test]
 fn silence_holds_and_then_pauses() {
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "5m"}}, {"promote": {}}]), json!([error(), accepted()]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "5m"}}, {"promote": {}}]),
+        json!([error(), accepted()]),
+    );
     story.see("accepted", Outcome::NoData).look().wait("29m");
     assert_eq!((story.state.phase.clone(), story.state.step), (Phase::Running, 0));
-    assert!(story.summary.starts_with("No usable measurements of `accepted` since 14:00:00."), "{}", story.summary);
+    assert!(
+        story.summary.starts_with("No usable measurements of `accepted` since 14:00:00."),
+        "{}",
+        story.summary
+    );
     assert!(story.summary.ends_with("at 14:30:00 it pauses for a decision."), "{}", story.summary);
     story.wait("1m");
     assert_eq!(story.cause(), Some(PauseCause::MissingData));
@@ -188,14 +223,19 @@ fn silence_holds_and_then_pauses() {
 
 #[test]
 fn silence_goes_back_where_the_plan_says_so() {
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "5h"}}, {"promote": {}}]), json!([error()]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "5h"}}, {"promote": {}}]),
+        json!([error()]),
+    );
     story.state.policy.missing.then = crate::policy::MissingAction::Rollback;
     story.see("error", Outcome::Inconclusive).look().wait("20m").see("error", Outcome::Hold);
     story.wait("1m").see("error", Outcome::Inconclusive).wait("29m");
     assert_eq!(story.state.phase, Phase::Running, "the deadline began anew");
     story.tell(Command::Pause).unwrap().wait("2m");
     assert_eq!(story.state.phase, Phase::RollingBack, "a pause does not disarm it");
-    assert!(story.state.decision.unwrap().text.contains("`error` had no usable measurements for 30m"));
+    assert!(
+        story.state.decision.unwrap().text.contains("`error` had no usable measurements for 30m")
+    );
 }
 
 #[test]
@@ -210,14 +250,22 @@ fn feedback_is_not_missed_while_nobody_sees_an_answer() {
     assert_eq!(story.weight(), "5%");
     story.wait("1m");
     assert_eq!(story.state.missing_since, Some(story.now), "now users see answers");
-    let mut story = Story::of(json!([{"shadow": {"share": "50%", "until": {"time": "10m"}}}, {"promote": {}}]), json!([error()]));
+    let mut story = Story::of(
+        json!([{"shadow": {"share": "50%", "until": {"time": "10m"}}}, {"promote": {}}]),
+        json!([error()]),
+    );
     story.see("error", Outcome::NoData).look().wait("20m");
     assert_eq!(story.state.step, 0, "what gateways measure must be there");
 }
 
 #[test]
 fn a_plain_plan_promotes_only_with_enough_samples_and_no_bad_news() {
-    let plain = || Story::of(json!([{"weight": {"share": "5%", "hold": "10m"}}, {"promote": {}}]), json!([error(), accepted()]));
+    let plain = || {
+        Story::of(
+            json!([{"weight": {"share": "5%", "hold": "10m"}}, {"promote": {}}]),
+            json!([error(), accepted()]),
+        )
+    };
     for outcome in [Outcome::Fail, Outcome::NoData, Outcome::Inconclusive] {
         let mut story = plain();
         story.see("accepted", outcome).wait("20m");
@@ -238,8 +286,12 @@ fn a_plain_plan_promotes_only_with_enough_samples_and_no_bad_news() {
 
 #[test]
 fn a_failing_signal_that_only_tells_lets_weights_grow_but_not_promote() {
-    let tokens = json!({"name": "output_tokens", "kind": "amount", "limit": 900, "action": "notify"});
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "5m"}}, {"weight": {"share": "50%", "hold": "5m"}}, {"promote": {}}]), json!([tokens]));
+    let tokens =
+        json!({"name": "output_tokens", "kind": "amount", "limit": 900, "action": "notify"});
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "5m"}}, {"weight": {"share": "50%", "hold": "5m"}}, {"promote": {}}]),
+        json!([tokens]),
+    );
     story.see("output_tokens", Outcome::Fail).wait("1h");
     assert_eq!((story.weight().as_str(), story.state.phase.clone()), ("50%", Phase::Running));
     assert!(story.tell(Command::Promote).is_ok());
@@ -251,7 +303,11 @@ fn evidence_that_does_not_come_is_a_persons_business() {
     let mut story = Story::of(steps, json!([error(), accepted()]));
     story.wait("1439m");
     assert_eq!(story.state.phase, Phase::Running);
-    assert!(story.summary.contains("Not enough evidence yet for promotion: `accepted` is"), "{}", story.summary);
+    assert!(
+        story.summary.contains("Not enough evidence yet for promotion: `accepted` is"),
+        "{}",
+        story.summary
+    );
     story.wait("1m");
     assert_eq!(story.cause(), Some(PauseCause::NoEvidence));
     story.tell(Command::Resume).unwrap().wait("1439m");
@@ -264,7 +320,10 @@ fn evidence_that_does_not_come_is_a_persons_business() {
 
 #[test]
 fn a_pause_stops_the_clock_of_the_step() {
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "30m"}}, {"weight": {"share": "50%", "hold": "1h"}}, {"promote": {}}]), json!([error()]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "30m"}}, {"weight": {"share": "50%", "hold": "1h"}}, {"promote": {}}]),
+        json!([error()]),
+    );
     story.wait("20m").tell(Command::Pause).unwrap().wait("5h");
     assert_eq!(story.weight(), "5%");
     story.tell(Command::Resume).unwrap().wait("9m");
@@ -275,7 +334,10 @@ fn a_pause_stops_the_clock_of_the_step() {
 
 #[test]
 fn a_hold_before_any_exposure_needs_no_data() {
-    let mut story = Story::of(json!([{"hold": {"time": "10m"}}, {"weight": {"share": "5%"}}, {"promote": {}}]), json!([error()]));
+    let mut story = Story::of(
+        json!([{"hold": {"time": "10m"}}, {"weight": {"share": "5%"}}, {"promote": {}}]),
+        json!([error()]),
+    );
     story.see("error", Outcome::NoData).look().wait("10m");
     assert_eq!(story.weight(), "5%");
     story.wait("10m");
@@ -293,7 +355,10 @@ fn a_plan_without_steps_holds_and_still_goes_back() {
 
 #[test]
 fn exposure_lost_from_the_record_is_restored_from_the_plan() {
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "1h"}}, {"promote": {}}]), json!([error()]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "1h"}}, {"promote": {}}]),
+        json!([error()]),
+    );
     story.state.exposure = Exposure::default();
     story.look();
     assert_eq!((story.weight().as_str(), story.kinds()), ("5%", vec!["publish".to_owned()]));
@@ -301,7 +366,10 @@ fn exposure_lost_from_the_record_is_restored_from_the_plan() {
 
 #[test]
 fn the_generation_tells_whether_anything_happened() {
-    let mut story = Story::of(json!([{"weight": {"share": "5%", "hold": "2m"}}, {"weight": {"share": "50%", "hold": "1h"}}, {"promote": {}}]), json!([error()]));
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "2m"}}, {"weight": {"share": "50%", "hold": "1h"}}, {"promote": {}}]),
+        json!([error()]),
+    );
     story.look();
     let first = story.state.generation;
     story.wait("1m");

@@ -6,12 +6,21 @@ use crate::sentence::Sentence;
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Pass, Outcome::Hold, Outcome::Inconclusive, Outcome::NoData, Outcome::Fail];
 const REASONS: [Reason; 7] = [
-    Reason::OverLimit, Reason::WorseThanControl, Reason::NotWorse, Reason::TooFew, Reason::Nothing,
-    Reason::Unusable, Reason::Undecided,
+    Reason::OverLimit,
+    Reason::WorseThanControl,
+    Reason::NotWorse,
+    Reason::TooFew,
+    Reason::Nothing,
+    Reason::Unusable,
+    Reason::Undecided,
 ];
 const CAUSES: [PauseCause; 6] = [
-    PauseCause::ApprovalStep, PauseCause::Signal, PauseCause::RequireApproval, PauseCause::MissingData,
-    PauseCause::NoEvidence, PauseCause::Person,
+    PauseCause::ApprovalStep,
+    PauseCause::Signal,
+    PauseCause::RequireApproval,
+    PauseCause::MissingData,
+    PauseCause::NoEvidence,
+    PauseCause::Person,
 ];
 
 fn whole(sentence: &Sentence) {
@@ -28,14 +37,23 @@ fn whole(sentence: &Sentence) {
 fn the_lists_are_whole() {
     for reason in REASONS {
         match reason {
-            Reason::OverLimit | Reason::WorseThanControl | Reason::NotWorse | Reason::TooFew
-            | Reason::Nothing | Reason::Unusable | Reason::Undecided => {}
+            Reason::OverLimit
+            | Reason::WorseThanControl
+            | Reason::NotWorse
+            | Reason::TooFew
+            | Reason::Nothing
+            | Reason::Unusable
+            | Reason::Undecided => {}
         }
     }
     for cause in CAUSES {
         match cause {
-            PauseCause::ApprovalStep | PauseCause::Signal | PauseCause::RequireApproval
-            | PauseCause::MissingData | PauseCause::NoEvidence | PauseCause::Person => {}
+            PauseCause::ApprovalStep
+            | PauseCause::Signal
+            | PauseCause::RequireApproval
+            | PauseCause::MissingData
+            | PauseCause::NoEvidence
+            | PauseCause::Person => {}
         }
     }
 }
@@ -50,15 +68,18 @@ fn every_outcome_reason_action_and_phase_has_a_sentence() {
         {"approval": {"role": "approver"}},
         {"promote": {}},
     ]);
-    let phases = [Phase::Running, Phase::Promoting, Phase::RollingBack, Phase::Promoted, Phase::RolledBack]
-        .into_iter()
-        .chain(CAUSES.map(|cause| Phase::Paused { cause, role: crate::people::Role::Operator }));
+    let phases =
+        [Phase::Running, Phase::Promoting, Phase::RollingBack, Phase::Promoted, Phase::RolledBack]
+            .into_iter()
+            .chain(
+                CAUSES.map(|cause| Phase::Paused { cause, role: crate::people::Role::Operator }),
+            );
     let mut seen = 0;
     for phase in phases {
         for at in 0..=6 {
             for action in ["notify", "require_approval", "pause", "rollback"] {
                 for kind in ["rate", "latency"] {
-                    let signal = json!({"name": "latency_ms", "kind": kind, "limit": 0.1, "sustained": {"checks": 3}, "action": action});
+                    let signal = json!({"name": "latency_ms", "kind": kind, "limit": 0.1, "notice": {"times": 2}, "sustained": {"checks": 3}, "action": action});
                     let mut story = Story::of(steps.clone(), json!([signal]));
                     story.state.phase = phase.clone();
                     story.state.step = at;
@@ -77,7 +98,11 @@ fn every_outcome_reason_action_and_phase_has_a_sentence() {
 /// Checks every sentence of one look, with and without numbers.
 fn says(story: &mut Story, outcome: Outcome, reason: Reason) -> usize {
     story.see_because("latency_ms", outcome, reason);
-    for numbers in [ArmNumbers::default(), ArmNumbers { n: 7, value: Some(f64::NAN), bad: None }, story.seen.verdicts[0].candidate] {
+    for numbers in [
+        ArmNumbers::default(),
+        ArmNumbers { n: 7, value: Some(f64::NAN), bad: None },
+        story.seen.verdicts[0].candidate,
+    ] {
         let mut seen = story.seen.clone();
         seen.verdicts[0].candidate = numbers;
         let stepped = step(&story.state, &seen, story.now);
