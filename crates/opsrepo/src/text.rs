@@ -107,10 +107,10 @@ impl Source {
     fn excerpt(&self, spot: &Spot, code: &str) -> String {
         let skip = (spot.column - 1).saturating_sub(MAX_CONTEXT);
         let lead = if skip > 0 { "…" } else { "" };
-        let hidden = matches!(code, "unknown_field" | "bad_environment_variable");
+        let masked = matches!(code, "bad_environment_variable" | "secret_in_url");
+        let hidden = masked || code == "unknown_field";
         let mut shown = lead.to_owned();
         let before = spot.column - 1 - skip;
-        let masked = code == "bad_environment_variable";
         let mut from = 0;
         let mut to = 0;
         for (i, c) in spot.text.chars().skip(skip).enumerate() {
@@ -207,7 +207,7 @@ fn explanation(code: &str) -> &'static str {
         "bad_condition" | "bad_regex" | "no_last_answer" => {
             "the fallback is the last thing between a failure and a user, so it must always have an answer"
         }
-        "bad_environment_variable" => "a key written into a file is a key everybody with the repository has",
+        "bad_environment_variable" | "secret_in_url" => "a key written into a file is a key everybody with the repository has",
         "role_cannot_approve" => "a change that waits for a role that cannot approve would wait for ever",
         "bad_variable_name" => "templates could not name it",
         "bad_path" => "paths become names of apps, prompts and models",

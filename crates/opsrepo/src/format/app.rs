@@ -1,7 +1,7 @@
 //! `apps/<app>/app.yaml`: whose app this is, what it is given, what it must
 //! answer, and who must say yes to its changes.
 
-use super::release::Inline;
+use super::release::{Inline, not_canonical};
 use super::{Fault, Format, prompt::PromptSpec, release::ReleaseSpec};
 use domain::approval::Requirement;
 use domain::fallback::Fallback;
@@ -223,6 +223,7 @@ impl Format for AppFile {
                 "use letters, digits and `_`, beginning with a letter, and not `message`",
             )
         }));
+        faults.extend(not_canonical("variables", &self.variables));
         if let Some(answer) = &self.answer {
             faults.extend(answer.faults("answer"));
         }

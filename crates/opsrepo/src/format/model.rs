@@ -202,13 +202,20 @@ impl ModelFile {
                 "name at least one `.jsonl` file, as a path from the root of the repository",
             ));
         }
-        if let Some(url) = &line.base_url
+        if line.base_url.as_ref().is_some_and(|url| url.contains('@')) {
+            faults.push(Fault::new(
+                "provider.base_url",
+                "secret_in_url",
+                "`base_url` has a user in it",
+                "write the address alone, and the name of the variable that holds the key in `key_env`",
+            ));
+        } else if let Some(url) = &line.base_url
             && !is_http_url(url)
         {
             faults.push(Fault::new(
                 "provider.base_url",
                 "bad_url",
-                format!("`{url}` is not an HTTP address without user, query or fragment"),
+                format!("`{url}` is not an HTTP address without query or fragment"),
                 "write for example `https://api.openai.com/v1`",
             ));
         }
@@ -228,7 +235,7 @@ impl ModelFile {
 fn is_http_url(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.authority().is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'))
+        && uri.authority().is_some_and(|a| !a.host().is_empty())
         && uri.query().is_none()
         && !url.contains('#')
 }

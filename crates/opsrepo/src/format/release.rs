@@ -61,6 +61,7 @@ impl Inline {
                 "write what shapes the answer here, or remove the component",
             ));
         }
+        faults.extend(not_canonical(at, &self.content));
         if self.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
             faults.push(Fault::new(
                 format!("{at}.name"),
@@ -71,6 +72,13 @@ impl Inline {
         }
         faults
     }
+}
+
+/// Content that has no canonical form, and so no digest.
+pub(crate) fn not_canonical<T: serde::Serialize>(at: &str, content: &T) -> Option<Fault> {
+    let error = domain::jcs::canonical(content).err()?;
+    let field = format!("{at}{}", error.place.trim_start_matches('$'));
+    Some(Fault::new(field, "no_canonical_form", error.problem, "write the number as text, or a smaller one"))
 }
 
 /// The file.
@@ -140,6 +148,7 @@ impl Format for ReleaseFile {
     fn faults(&self) -> Vec<Fault> {
         let mut faults: Vec<Fault> =
             self.inline().flat_map(|(kind, inline)| inline.faults(kind.key())).collect();
+        faults.extend(not_canonical("parameters", &self.parameters));
         faults.extend(
             RESERVED_PARAMETERS.iter().filter(|key| self.parameters.contains_key(**key)).map(|key| {
                 Fault::new(

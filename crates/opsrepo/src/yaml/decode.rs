@@ -69,17 +69,17 @@ impl de::Error for DecodeError {
 
     fn invalid_type(given: Unexpected<'_>, wanted: &dyn Expected) -> Self {
         let wanted = in_words(&wanted.to_string());
-        Self::custom(format_args!("{wanted} is wanted here, and this is {}", kind_of(given)))
+        Self::custom(format_args!("this is {}; wanted is {wanted}", kind_of(given)))
     }
 
     fn invalid_value(given: Unexpected<'_>, wanted: &dyn Expected) -> Self {
         let wanted = in_words(&wanted.to_string());
-        Self::custom(format_args!("{wanted} is wanted here, and {} is not", kind_of(given)))
+        Self::custom(format_args!("this is {}; wanted is {wanted}", kind_of(given)))
     }
 
     fn invalid_length(given: usize, wanted: &dyn Expected) -> Self {
         let wanted = in_words(&wanted.to_string());
-        Self::custom(format_args!("{wanted} is wanted here, and this has {given}"))
+        Self::custom(format_args!("this has {given} items; wanted is {wanted}"))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
@@ -237,7 +237,20 @@ impl<'de> Deserializer<'de> for Reader<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct ignored_any
+        seq tuple tuple_struct map ignored_any
+    }
+
+    /// A list is no struct, although serde would fill one from it in order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        match &self.0.kind {
+            Kind::List(_) => self.place(Err(de::Error::invalid_type(Unexpected::Seq, &"a block of keys"))),
+            _ => self.deserialize_any(visitor),
+        }
     }
 }
 

@@ -76,16 +76,15 @@ impl Decoding<'_> {
             self.push(self.tree.span.clone(), fault);
             return None;
         }
-        let missing = self.missing::<T>();
         let mut work = self.tree.clone();
         while self.findings.len() < MAX_FAULTS_PER_FILE {
             match decode::<T>(&work) {
                 Ok(value) => {
                     self.rules(&value);
-                    return missing.is_empty().then_some(value);
+                    return Some(value);
                 }
                 Err(error) => {
-                    if !self.mend(&mut work, &missing, error) {
+                    if !self.mend::<T>(&mut work, error) {
                         return None;
                     }
                 }
@@ -95,46 +94,53 @@ impl Decoding<'_> {
     }
 
     /// Every key the format needs and the file has not, at once.
-    fn missing<T: Format>(&mut self) -> Vec<&'static str> {
-        let missing: Vec<&'static str> = T::REQUIRED
-            .iter()
-            .copied()
-            .filter(|field| !self.tree.keys().any(|key| key == *field))
-            .collect();
-        for field in &missing {
+    fn missing<T: Format>(&mut self, work: &Node) {
+        for field in T::REQUIRED {
+            if work.keys().any(|key| key == *field) || self.removed.iter().any(|path| path == field) {
+                continue;
+            }
             let mend = match *field {
                 "apiVersion" => "begin the file with `apiVersion: tidegate/v1`".to_owned(),
                 field => format!("add `{field}: ...`"),
             };
             let fault = Fault::new("", "missing_field", format!("`{field}` is missing"), mend);
-            let end = self.tree.span.start;
-            self.push(end..end, fault);
+            let start = self.tree.span.start;
+            self.push(start..start, fault);
         }
-        missing
     }
 
-    /// Reports a fault and takes what is wrong out. False if nothing can go on.
-    fn mend(&mut self, work: &mut Node, missing: &[&'static str], error: DecodeError) -> bool {
+    /// Reports a fault and mends it in the tree: a misspelt key is renamed, what
+    /// else is wrong is taken out. False if nothing can go on.
+    fn mend<T: Format>(&mut self, work: &mut Node, error: DecodeError) -> bool {
         let path = dotted(&error.path);
-        let removable = !error.path.is_empty();
-        let span = error.span.clone().unwrap_or(0..0);
-        let known_already = match &error.kind {
-            ErrorKind::MissingField(field) => {
-                let whole = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-                self.removed.contains(&whole) || (path.is_empty() && missing.contains(&field.as_str()))
-            }
-            _ => false,
-        };
-        if !known_already {
-            self.push(span, fault(&path, &error));
-        }
-        if !removable || !work.remove(&error.path) {
+        if path.is_empty() && matches!(error.kind, ErrorKind::MissingField(_)) {
+            self.missing::<T>(work);
             return false;
         }
-        if !matches!(error.kind, ErrorKind::UnknownField { .. }) {
-            self.removed.push(path);
+        if !self.follows(&path, &error) {
+            let span = error.span.clone().unwrap_or(0..0);
+            self.push(span, fault(&path, &error));
         }
+        if let ErrorKind::UnknownField { field, known } = &error.kind {
+            let near = nearest(field, known.iter().copied());
+            return near.is_some_and(|near| work.rename(&error.path, near)) || work.remove(&error.path);
+        }
+        if error.path.is_empty() || !work.remove(&error.path) {
+            return false;
+        }
+        self.removed.push(path);
         true
+    }
+
+    /// True for a fault that is there only because something was taken out.
+    fn follows(&self, path: &str, error: &DecodeError) -> bool {
+        match &error.kind {
+            ErrorKind::MissingField(field) => self.removed.contains(&format!("{path}.{field}")),
+            ErrorKind::BadValue(_) => self.removed.iter().any(|removed| {
+                removed.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
+            }),
+            _ => false,
+        }
     }
 
     /// The rules the types cannot say, as far as they can be judged.
@@ -212,7 +218,7 @@ fn fault(path: &str, error: &DecodeError) -> Fault {
 /// else says itself what is wanted.
 fn value_words(path: &[Segment], message: &str) -> (String, String) {
     match path.last() {
-        Some(Segment::Key(key)) if key == "version" && !message.contains("wanted here") => (
+        Some(Segment::Key(key)) if key == "version" && !message.starts_with("this is ") => (
             format!("this is not a version: {message}"),
             "write three numbers, for example `1.2.0`".to_owned(),
         ),

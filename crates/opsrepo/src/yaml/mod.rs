@@ -17,8 +17,11 @@ pub(crate) fn tree_of(text: &str) -> Option<tree::Node> {
     tree.filter(|_| faults.is_empty())
 }
 
+/// Shortest beginning of a word that is taken for the word.
+const MIN_PREFIX: usize = 3;
+
 /// The candidate that is spelt most like `given`, if one is near enough: a third
-/// of its letters may differ.
+/// of its letters may differ, or it is cut short.
 pub(crate) fn nearest<'a>(
     given: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -26,7 +29,10 @@ pub(crate) fn nearest<'a>(
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.chars().count() / 3).max(1)
+                || (given.len() >= MIN_PREFIX && candidate.starts_with(given))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

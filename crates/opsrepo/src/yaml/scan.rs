@@ -20,7 +20,7 @@ pub(crate) struct TextFault {
 /// Something begun and not ended.
 enum Open {
     List { start: Span, items: Vec<Node> },
-    Map { start: Span, entries: Vec<Entry>, key: Option<(String, Span)> },
+    Map { start: Span, entries: Vec<Entry>, key: Option<(Option<String>, Span)> },
 }
 
 struct Builder<'a> {
@@ -156,13 +156,15 @@ impl Builder<'_> {
             Some(Open::List { items, .. }) => items.push(node),
             Some(Open::Map { entries, key, .. }) => match (key.take(), node) {
                 (None, Node { kind: Kind::Plain(text) | Kind::Text(text), span }) => {
-                    *key = Some((text, span));
+                    *key = Some((Some(text), span));
                 }
                 (None, Node { span, .. }) => {
                     fault = Some((span.clone(), "bad_key", "a list or block cannot be a key".to_owned(), "write a word before the colon; quote text that begins with `{` or `[`"));
-                    *key = Some((String::new(), span));
+                    *key = Some((None, span));
                 }
-                (Some((key, key_span)), value) => {
+                // The fault of the key is known.
+                (Some((None, _)), _) => {}
+                (Some((Some(key), key_span)), value) => {
                     if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                         let line = self.text.get(..first.key_span.start).map_or(1, |t| t.matches('\n').count() + 1);
                         fault = Some((key_span, "duplicate_key", format!("`{key}` is given a second time; the first is on line {line}"), "keep one of the two"));

@@ -99,6 +99,29 @@ impl Node {
         }
     }
 
+    /// Renames the key this path ends in, unless the new name is taken. False if
+    /// nothing was renamed.
+    pub(crate) fn rename(&mut self, path: &[Segment], name: &str) -> bool {
+        match (path, &mut self.kind) {
+            ([Segment::Key(key)], Kind::Map(entries)) => {
+                if entries.iter().any(|entry| entry.key == name) {
+                    return false;
+                }
+                let found = entries.iter_mut().find(|entry| entry.key == *key);
+                found.map(|entry| name.clone_into(&mut entry.key)).is_some()
+            }
+            ([Segment::Key(key), rest @ ..], Kind::Map(entries)) => entries
+                .iter_mut()
+                .find(|entry| entry.key == *key)
+                .is_some_and(|entry| entry.value.rename(rest, name)),
+            ([Segment::Index(index), rest @ ..], Kind::List(items)) => items
+                .iter_mut()
+                .find(|item| item.index == *index)
+                .is_some_and(|item| item.node.rename(rest, name)),
+            _ => false,
+        }
+    }
+
     /// The place to point at for a dotted path: the value where it is a scalar,
     /// its key where it is more; the nearest there is when the path ends early.
     pub(crate) fn locate(&self, field: &str) -> Option<Span> {
