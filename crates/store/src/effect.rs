@@ -105,7 +105,8 @@ pub(crate) async fn done(
 }
 
 impl Store {
-    /// Effects to be done now, in the order they were enqueued.
+    /// Effects to be done now, in the order they were enqueued; at most
+    /// [`MAX_PAGE`](crate::MAX_PAGE) at a time.
     ///
     /// # Errors
     /// The store's.

@@ -39,6 +39,8 @@ mod migrate;
 mod object;
 mod open;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod tx;
 
 pub use audit::{AuditQuery, Checkpoint, LogEntry};

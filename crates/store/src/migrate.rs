@@ -24,7 +24,11 @@ enum Found {
     Foreign,
 }
 
-pub(crate) async fn migrate(db: &Db, file: &Path, steps: Migrations) -> Result<(), OpenError> {
+pub(crate) async fn migrate(
+    db: &Db,
+    file: &Path,
+    steps: &[&'static str],
+) -> Result<(), OpenError> {
     let file = || file.to_path_buf();
     let unusable = |problem| OpenError::State { file: file(), problem };
     let version = match found(db).await.map_err(unusable)? {

@@ -289,7 +289,7 @@ impl Query {
     }
 }
 
-/// What is the matter with a number that cannot be one of ours.
+/// A number as the database gives it back.
 pub(crate) fn unsigned(number: i64, what: &'static str) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::OutOfRange { what })
 }

@@ -69,7 +69,8 @@ impl Store {
         Ok(append::state(self.state.readers()).await?.0)
     }
 
-    /// Entries from this place on, in order.
+    /// Entries from this place on, in order; at most
+    /// [`MAX_PAGE`](crate::MAX_PAGE) at a time.
     ///
     /// # Errors
     /// The store's.
