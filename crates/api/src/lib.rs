@@ -1,0 +1,143 @@
+//! The control port: HTTP for people, scripts, git, auditors and gateways.
+//!
+//! Nothing is decided here. A handler reads a request into types, calls the
+//! method of `control` that has its name, and writes what it says; one layer
+//! turns every no into a problem document (RFC 9457).
+//!
+//! | path | file |
+//! | --- | --- |
+//! | `/api/v1/…` | one file per resource: [`apps`], [`changes`], [`rollouts`], … |
+//! | `/log/…` | [`log`]: the audit log as C2SP `tlog-tiles`, public |
+//! | `/git/ops.git/…` | [`git`]: git's smart protocol |
+//! | `/internal/v1/…` | [`internal`]: what gateways fetch and ship |
+//! | `/healthz`, `/readyz`, `/metrics` | [`health`] |
+//!
+//! What must stay true:
+//! - every answer carries a request id, and every error repeats it;
+//! - a request's size is bounded before it is read, except a push, which git
+//!   itself bounds;
+//! - a browser page of another origin cannot write, whatever it holds.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
+)]
+
+mod apps;
+mod audit;
+mod changes;
+mod extract;
+mod git;
+mod health;
+mod incidents;
+mod installation;
+mod internal;
+mod layer;
+mod log;
+mod people;
+mod problem;
+mod releases;
+mod requests;
+mod rollouts;
+mod tokens;
+
+use axum::Router;
+use axum::routing::{any, delete, get, post};
+use control::Control;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// What every handler is handed.
+#[derive(Clone)]
+pub(crate) struct Api {
+    control: Arc<Control>,
+    shutdown: watch::Receiver<bool>,
+    counters: Arc<health::Counters>,
+}
+
+/// The control port's routes over `control`. Requests that wait for news end
+/// early when `shutdown` turns true.
+pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router {
+    let api = Api { control, shutdown, counters: Arc::default() };
+    Router::new()
+        .nest("/api/v1", resources())
+        .nest("/log", public_log())
+        .route("/git/ops.git/{*path}", any(git::serve))
+        .nest("/internal/v1", for_gateways())
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(axum::middleware::from_fn_with_state(api.clone(), layer::around))
+        .with_state(api)
+}
+
+fn resources() -> Router<Api> {
+    Router::new()
+        .route("/whoami", get(installation::whoami))
+        .route("/git", get(installation::git))
+        .route("/gateways", get(installation::gateways))
+        .route("/apps", get(apps::list))
+        .route("/apps/{app}", get(apps::get))
+        .route("/apps/{app}/actions", post(apps::act))
+        .route("/changes", get(changes::list).post(changes::create))
+        .route("/changes/{id}", get(changes::get).patch(changes::update))
+        .route("/changes/{id}/diff", get(changes::diff))
+        .route("/changes/{id}/checks", get(changes::checks))
+        .route("/changes/{id}/approvals", post(changes::decide))
+        .route("/changes/{id}/withdraw", post(changes::withdraw))
+        .route("/rollouts", get(rollouts::list))
+        .route("/rollouts/{id}", get(rollouts::get))
+        .route("/rollouts/{id}/ticks", get(rollouts::ticks))
+        .route("/rollouts/{id}/actions", post(rollouts::act))
+        .route("/releases", get(releases::list))
+        .route("/releases/{id}", get(releases::get))
+        .route("/releases/{id}/clear", post(releases::clear))
+        .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incidents::get))
+        .route("/incidents/{id}/reason", post(incidents::reason))
+        .route("/requests", get(requests::list))
+        .route("/requests/{id}/explain", get(requests::explain))
+        .route("/people", get(people::list).post(people::put))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", get(audit::verify))
+        .route("/audit/{index}/proof", get(audit::proof))
+}
+
+fn public_log() -> Router<Api> {
+    Router::new()
+        .route("/checkpoint", get(log::checkpoint))
+        .route("/vkey", get(log::key))
+        .route("/tile/{*path}", get(log::tile))
+}
+
+fn for_gateways() -> Router<Api> {
+    Router::new()
+        .route("/snapshot", get(internal::snapshot))
+        .route("/blobs/{digest}", get(internal::blob))
+        .route("/telemetry", post(internal::telemetry))
+        .route("/kills", post(internal::kills))
+}
+
+/// Listens until `shutdown` turns true, then finishes the requests under way.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let stop = async move {
+        // A sender that is gone means the same as the word to stop.
+        shutdown.wait_for(|stop| *stop).await.ok();
+    };
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
+}

@@ -1,0 +1,485 @@
+//! `change create|list|get|diff|checks|approve|reject|withdraw`.
+
+use super::client::query;
+use super::edits;
+use super::failure::{Exit, Failure};
+use super::output::{Format, Out, Style, talk};
+use super::run::Run;
+use super::text;
+use clap::{Args, Subcommand};
+use control::views::{ChangeView, Edit, NewApproval, NewChange, Page, UpdateChange};
+use domain::approval::{Decision, Requirement};
+use domain::change::ChangeState;
+use domain::finding::{Finding, GateOutcome, GateReport, Severity};
+use domain::ids::{AppName, ChangeId, Digest, Generation};
+use domain::units::Span;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// How long a wait lasts without `--wait=TIME`.
+const DEFAULT_WAIT: Span = Span::from_secs(1800);
+
+/// Verbs on changes.
+#[derive(Debug, Subcommand)]
+pub enum Change {
+    /// Propose a change
+    Create(Create),
+    /// New content under the same number: mends what the checks found
+    Update {
+        /// Its number
+        change: ChangeId,
+        #[command(flatten)]
+        content: Content,
+        /// Only if the change is still at this generation
+        #[arg(long, value_name = "GENERATION")]
+        if_match: Option<u64>,
+    },
+    /// Changes, newest first
+    List {
+        /// Only of this app
+        #[arg(short, long)]
+        app: Option<AppName>,
+        /// Only in this state, for example `needs_approval`
+        #[arg(long)]
+        state: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 30)]
+        limit: u32,
+    },
+    /// One change
+    Get {
+        /// Its number
+        change: ChangeId,
+    },
+    /// What it alters, line by line
+    Diff {
+        /// Its number
+        change: ChangeId,
+    },
+    /// What the checks said; ends with 7 if they failed, 8 while they run
+    Checks {
+        /// Its number
+        change: ChangeId,
+    },
+    /// Say yes to exactly the content there is now
+    Approve(Decide),
+    /// Say no; needs a reason
+    Reject(Decide),
+    /// Take one's own change back
+    Withdraw {
+        /// Its number
+        change: ChangeId,
+        /// Only if the change is still at this generation
+        #[arg(long, value_name = "GENERATION")]
+        if_match: Option<u64>,
+    },
+}
+
+/// What to propose.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The app it is for
+    #[arg(short, long)]
+    app: AppName,
+    /// Why, in at least ten characters; kept for ever
+    #[arg(long)]
+    why: String,
+    /// One line for lists; made from the why if absent
+    #[arg(long)]
+    title: Option<String>,
+    #[command(flatten)]
+    content: Content,
+    /// A branch that was pushed already
+    #[arg(long, conflicts_with_all = ["prompt", "file", "from"])]
+    branch: Option<String>,
+}
+
+/// The files of a change, in whatever form the author has them.
+#[derive(Debug, Args)]
+pub struct Content {
+    /// New text of a prompt: `@FILE` for the one in production, or
+    /// `NAME/system.j2=@FILE`
+    #[arg(long, value_name = "[TEMPLATE=]@FILE")]
+    prompt: Vec<String>,
+    /// Any file of the ops repo: `PATH=@LOCAL`; `PATH=` removes it
+    #[arg(long, value_name = "PATH=@LOCAL")]
+    file: Vec<String>,
+    /// A working copy of the ops repo: its files that differ
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    /// Which part of a changed prompt's version to raise
+    #[arg(long, value_parser = ["patch", "minor", "major", "none"], default_value = "minor")]
+    bump: String,
+}
+
+/// A yes or a no.
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The change's number
+    change: ChangeId,
+    /// In words; needed for a no
+    #[arg(long, default_value = "")]
+    comment: String,
+    /// The content that was looked at; the present one if absent
+    #[arg(long, value_name = "DIGEST")]
+    content: Option<Digest>,
+    /// Only if the change is still at this generation
+    #[arg(long, value_name = "GENERATION")]
+    if_match: Option<u64>,
+}
+
+/// Runs a verb.
+pub async fn run(run: &Run, verb: Change) -> Result<Exit, Failure> {
+    match verb {
+        Change::Create(args) => create(run, args).await,
+        Change::Update { change, content, if_match } => {
+            update(run, change, content, if_match).await
+        }
+        Change::List { app, state, limit } => list(run, app, state, limit).await,
+        Change::Get { change } => {
+            let change = get(run, change).await?;
+            show(run, &change)?;
+            Ok(Exit::Ok)
+        }
+        Change::Diff { change } => diff(run, change).await,
+        Change::Checks { change } => checks(run, change).await,
+        Change::Approve(args) => decide(run, args, Decision::Approve).await,
+        Change::Reject(args) => decide(run, args, Decision::Reject).await,
+        Change::Withdraw { change, if_match } => withdraw(run, change, if_match).await,
+    }
+}
+
+/// One change.
+pub async fn get(run: &Run, change: ChangeId) -> Result<ChangeView, Failure> {
+    run.api.get(&format!("changes/{change}")).await
+}
+
+async fn create(run: &Run, args: Create) -> Result<Exit, Failure> {
+    let files = files(run, &args.app, &args.content).await?;
+    if files.is_empty() && args.branch.is_none() {
+        return Err(nothing_to_change());
+    }
+    let new = NewChange {
+        app: args.app,
+        title: args.title,
+        why: args.why,
+        edits: files,
+        branch: args.branch,
+        bump: args.content.bump(),
+    };
+    let change: ChangeView = run.api.post("changes", &new, None).await?;
+    proposed(run, change).await
+}
+
+async fn update(
+    run: &Run,
+    id: ChangeId,
+    content: Content,
+    if_match: Option<u64>,
+) -> Result<Exit, Failure> {
+    let seen = get(run, id).await?;
+    let edits = files(run, &seen.app, &content).await?;
+    if edits.is_empty() {
+        return Err(nothing_to_change());
+    }
+    let generation = if_match.map_or(seen.generation, Generation);
+    let update = UpdateChange { edits, bump: content.bump() };
+    let change: ChangeView =
+        run.api.patch(&format!("changes/{id}"), &update, Some(generation)).await?;
+    proposed(run, change).await
+}
+
+fn nothing_to_change() -> Failure {
+    Failure::usage("there is nothing to change")
+        .fix("add `--prompt @FILE`, `--file PATH=@LOCAL` or `--from DIR`; or `--branch NAME` for one that was pushed")
+}
+
+impl Content {
+    fn bump(&self) -> Option<String> {
+        (self.bump != "none").then(|| self.bump.clone())
+    }
+}
+
+/// The edits of a change, from whatever form they were given in.
+async fn files(run: &Run, app: &AppName, content: &Content) -> Result<Vec<Edit>, Failure> {
+    let mut files = Vec::new();
+    if !content.prompt.is_empty() {
+        let app = super::app::get(run, app).await?;
+        for value in &content.prompt {
+            files.push(edits::prompt_edit(&app, value)?);
+        }
+    }
+    for value in &content.file {
+        files.push(edits::file_edit(value)?);
+    }
+    if let Some(dir) = &content.from {
+        files.extend(edits::from_dir(dir)?);
+    }
+    Ok(files)
+}
+
+/// Shows a change that was just sent; with `--wait`, what the checks say.
+async fn proposed(run: &Run, change: ChangeView) -> Result<Exit, Failure> {
+    if run.global.wait.is_none() {
+        show(run, &change)?;
+        talk(&format!("Next: tidegate change checks {} --wait", change.id.0));
+        return Ok(Exit::Ok);
+    }
+    let change = wait_checked(run, change).await?;
+    show(run, &change)?;
+    Ok(if change.state == ChangeState::NeedsFixes { Exit::Refused } else { Exit::Ok })
+}
+
+/// Looks until the checks have an answer.
+async fn wait_checked(run: &Run, mut change: ChangeView) -> Result<ChangeView, Failure> {
+    let deadline = run.deadline(DEFAULT_WAIT);
+    let again = format!("tidegate change checks {} --wait", change.id.0);
+    while change.state == ChangeState::Checking {
+        run.next_look(deadline, "the checks are still running", &again).await?;
+        change = get(run, change.id).await?;
+    }
+    Ok(change)
+}
+
+async fn list(
+    run: &Run,
+    app: Option<AppName>,
+    state: Option<String>,
+    limit: u32,
+) -> Result<Exit, Failure> {
+    let parameters =
+        [("app", app.map(String::from)), ("state", state), ("limit", Some(limit.to_string()))];
+    let page: Page<ChangeView> = run.api.get(&format!("changes{}", query(&parameters))).await?;
+    run.out
+        .list(&page.items)
+        .column("CHANGE", |c, _| c.id.to_string())
+        .column("APP", |c, _| c.app.to_string())
+        .column("STATE", |c, _| word(c.state))
+        .column(
+            "TITLE",
+            |c, out: &Out| if out.tty { text::shorten(&c.title, 48) } else { c.title.clone() },
+        )
+        .column("AUTHOR", |c, _| c.author.to_string())
+        .column("UPDATED", |c, out: &Out| out.time(c.updated_at))
+        .print()?;
+    if page.next.is_some() {
+        talk(&format!("There are more; `--limit {}` shows them.", limit.saturating_mul(4)));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The state as the API spells it.
+fn word(state: ChangeState) -> String {
+    serde_json::to_value(state).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn asked(requirements: &[Requirement]) -> String {
+    requirements
+        .iter()
+        .map(|r| format!("{} × {}: {}", r.count, r.role, r.reason))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn show(run: &Run, change: &ChangeView) -> Result<(), Failure> {
+    run.out.one(change, |out| {
+        let differences: Vec<_> = change
+            .differences
+            .iter()
+            .filter(|d| !d.same())
+            .map(super::release::difference)
+            .collect();
+        let approvals: Vec<_> = change
+            .approvals
+            .iter()
+            .map(|a| {
+                let yes = if a.decision == Decision::Approve { "yes" } else { "no" };
+                let void =
+                    if a.content == change.content { "" } else { " (void: the content changed)" };
+                format!("{yes} by {} {}{void} {}", a.by, out.time(a.at), a.comment)
+            })
+            .collect();
+        out.facts(&[
+            ("change", format!("{} \"{}\"", change.id, change.title)),
+            ("state", word(change.state)),
+            ("now", change.summary.text.clone()),
+            ("app", change.app.to_string()),
+            ("author", change.author.to_string()),
+            ("why", change.why.clone()),
+            ("differs", differences.join("\n")),
+            ("release", change.release.as_ref().map(|r| out.release(r)).unwrap_or_default()),
+            ("branch", change.branch.clone()),
+            ("content", change.content.to_string()),
+            ("missing", asked(&change.missing)),
+            ("approvals", approvals.join("\n")),
+            ("rollout", change.rollout.map(|r| r.to_string()).unwrap_or_default()),
+            ("merged", change.merge_commit.clone().unwrap_or_default()),
+            ("reverted", change.revert_commit.clone().unwrap_or_default()),
+            ("generation", change.generation.to_string()),
+            ("url", change.url.clone()),
+        ])
+    })
+}
+
+#[derive(Deserialize, serde::Serialize)]
+struct Diff {
+    diff: String,
+}
+
+async fn diff(run: &Run, change: ChangeId) -> Result<Exit, Failure> {
+    let diff: Diff = run.api.get(&format!("changes/{change}/diff")).await?;
+    run.out.one(&diff, |out| paint_diff(out, &diff.diff))?;
+    Ok(Exit::Ok)
+}
+
+/// A unified diff with its lines in colour.
+pub fn paint_diff(out: &Out, diff: &str) -> String {
+    diff.lines()
+        .map(|line| {
+            let painted = match line.as_bytes().first() {
+                Some(b'+') => out.paint(Style::Good, line),
+                Some(b'-') => out.paint(Style::Bad, line),
+                Some(b'@') => out.paint(Style::Dim, line),
+                _ => line.to_owned(),
+            };
+            painted + "\n"
+        })
+        .collect()
+}
+
+async fn checks(run: &Run, id: ChangeId) -> Result<Exit, Failure> {
+    let mut change = get(run, id).await?;
+    if run.global.wait.is_some() {
+        change = wait_checked(run, change).await?;
+    }
+    let Some(report) = change.report else {
+        talk(&format!(
+            "The checks of {id} are still running. Wait for them: tidegate change checks {} --wait",
+            id.0
+        ));
+        return Ok(Exit::Pending);
+    };
+    match run.out.format {
+        Format::Table => run.out.write(&report_text(&run.out, &report))?,
+        _ => run.out.one(&report, |_| String::new())?,
+    }
+    if change.state == ChangeState::Checking {
+        talk("This is about an earlier push; the checks of the newest one are still running.");
+        return Ok(Exit::Pending);
+    }
+    Ok(if report.passed() { Exit::Ok } else { Exit::Refused })
+}
+
+fn mark(out: &Out, outcome: GateOutcome) -> String {
+    match outcome {
+        GateOutcome::Passed => out.paint(Style::Good, "✓"),
+        GateOutcome::Warned => out.paint(Style::Warn, "!"),
+        GateOutcome::Failed => out.paint(Style::Bad, "✕"),
+        GateOutcome::Skipped => out.paint(Style::Dim, "–"),
+    }
+}
+
+/// The gates' report for people: each gate, and under it what it found.
+fn report_text(out: &Out, report: &GateReport) -> String {
+    let mut text = String::new();
+    for gate in &report.gates {
+        text.push_str(&format!("{} {}: {}\n", mark(out, gate.outcome), gate.title, gate.summary));
+        for finding in &gate.findings {
+            text.push_str(&finding_text(out, finding));
+        }
+    }
+    text
+}
+
+fn finding_text(out: &Out, finding: &Finding) -> String {
+    let (style, word) = match finding.severity {
+        Severity::Error => (Style::Bad, "error"),
+        Severity::Warning => (Style::Warn, "warning"),
+        Severity::Note => (Style::Dim, "note"),
+    };
+    let place = finding.place.as_ref().map_or_else(String::new, |p| {
+        let numbers: String =
+            [p.line, p.column].into_iter().flatten().map(|n| format!(":{n}")).collect();
+        format!("{}{numbers}: ", p.file)
+    });
+    let head = out.paint(style, &format!("{word}[{}]", finding.code));
+    let mut text = format!("    {place}{head} {}\n", finding.message);
+    for line in finding.excerpt.iter().flat_map(|e| e.lines()) {
+        text.push_str(&format!("      {line}\n"));
+    }
+    for (name, line) in [("why", &finding.explanation), ("fix", &finding.mend)] {
+        if !line.is_empty() {
+            text.push_str(&format!("      {name}: {line}\n"));
+        }
+    }
+    text
+}
+
+async fn decide(run: &Run, args: Decide, decision: Decision) -> Result<Exit, Failure> {
+    let seen = get(run, args.change).await?;
+    let comment = if args.comment.is_empty() {
+        run.global.reason.clone().unwrap_or_default()
+    } else {
+        args.comment
+    };
+    if decision == Decision::Reject && comment.is_empty() {
+        return Err(Failure::usage("a no needs a reason: the author must know what to mend")
+            .fix("add `--comment TEXT`"));
+    }
+    let new = NewApproval { decision, comment, content: args.content.unwrap_or(seen.content) };
+    let generation = args.if_match.map_or(seen.generation, Generation);
+    let path = format!("changes/{}/approvals", args.change);
+    let change: ChangeView = run.api.post(&path, &new, Some(generation)).await?;
+    show(run, &change)?;
+    if decision == Decision::Approve && change.missing.is_empty() {
+        talk(&format!("Next: tidegate rollout watch {}", change.app));
+    }
+    Ok(Exit::Ok)
+}
+
+async fn withdraw(run: &Run, id: ChangeId, if_match: Option<u64>) -> Result<Exit, Failure> {
+    let seen = get(run, id).await?;
+    run.confirm(&format!("This withdraws {id} \"{}\".", seen.title))?;
+    let generation = if_match.map_or(seen.generation, Generation);
+    let nothing = serde_json::json!({});
+    let change: ChangeView =
+        run.api.post(&format!("changes/{id}/withdraw"), &nothing, Some(generation)).await?;
+    show(run, &change)?;
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::units::Timestamp;
+
+    #[test]
+    fn a_report_shows_place_excerpt_why_and_fix() {
+        let report: GateReport = serde_json::from_value(serde_json::json!({
+            "apiVersion": "tidegate/v1", "commit": "c", "finished_at": 0, "outcome": "failed",
+            "gates": [
+                {"gate": "files", "title": "Files", "tier": "static", "outcome": "passed",
+                 "summary": "12 files read", "findings": []},
+                {"gate": "template-lint", "title": "Variables of the prompt", "tier": "static",
+                 "outcome": "failed", "summary": "1 problem", "findings": [{
+                    "code": "unknown_variable", "severity": "error",
+                    "place": {"file": "apps/qa/prompts/answer/system.j2", "line": 3, "column": 9},
+                    "message": "`qestion` is not a variable of this app",
+                    "explanation": "the model would see an empty text",
+                    "mend": "did you mean `question`?",
+                    "excerpt": "3 | Answer {{ qestion }}\n  |           ^^^^^^^"}]},
+            ],
+        }))
+        .unwrap();
+        let out = Out { format: Format::Table, tty: true, color: false, now: Timestamp(0) };
+        insta::assert_snapshot!(report_text(&out, &report), @r"
+        ✓ Files: 12 files read
+        ✕ Variables of the prompt: 1 problem
+            apps/qa/prompts/answer/system.j2:3:9: error[unknown_variable] `qestion` is not a variable of this app
+              3 | Answer {{ qestion }}
+                |           ^^^^^^^
+              why: the model would see an empty text
+              fix: did you mean `question`?
+        ");
+    }
+}

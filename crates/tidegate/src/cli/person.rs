@@ -1,0 +1,63 @@
+//! `person list|add`.
+
+use super::failure::{Exit, Failure};
+use super::run::Run;
+use clap::Subcommand;
+use control::views::{Page, PersonView};
+use domain::ids::PersonName;
+use domain::people::Role;
+
+/// Verbs on people.
+#[derive(Debug, Subcommand)]
+pub enum Person {
+    /// Everybody
+    List,
+    /// Add somebody, or change their roles
+    Add {
+        /// Name for signing in
+        name: PersonName,
+        /// editor, approver, operator, auditor, admin, agent; repeat or
+        /// separate with commas
+        #[arg(long = "role", required = true, value_delimiter = ',')]
+        roles: Vec<Role>,
+        /// Name as people say it
+        #[arg(long, default_value = "")]
+        display: String,
+        /// E-mail address: the identity of the person's commits
+        #[arg(long, default_value = "")]
+        email: String,
+    },
+}
+
+/// Runs a verb.
+pub async fn run(run: &Run, verb: Person) -> Result<Exit, Failure> {
+    match verb {
+        Person::List => {
+            let page: Page<PersonView> = run.api.get("people").await?;
+            run.out
+                .list(&page.items)
+                .column("NAME", |p, _| p.name.to_string())
+                .column("ROLES", |p, _| roles(p))
+                .column("DISPLAY", |p, _| p.display.clone())
+                .column("EMAIL", |p, _| p.email.clone())
+                .print()?;
+        }
+        Person::Add { name, roles: wanted, display, email } => {
+            let new = PersonView { name, display, email, roles: wanted.into_iter().collect() };
+            let person: PersonView = run.api.post("people", &new, None).await?;
+            run.out.one(&person, |out| {
+                out.facts(&[
+                    ("name", person.name.to_string()),
+                    ("roles", roles(&person)),
+                    ("display", person.display.clone()),
+                    ("email", person.email.clone()),
+                ])
+            })?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn roles(person: &PersonView) -> String {
+    person.roles.iter().map(|r| r.key()).collect::<Vec<_>>().join(",")
+}
