@@ -14,7 +14,7 @@
 //! | score | bet on means | bet on means, margin granted |
 //! | latency, amount | labels beyond a pooled quantile | the same, margin granted |
 
-use crate::betting::{self, Pair, Sums};
+use crate::betting::{self, Bet, Pair, Sums};
 use crate::cells::Cell;
 use crate::events::{self, Granted};
 use crate::label::{self, Labels, Schedule};
@@ -48,6 +48,12 @@ struct Tested {
     /// Of the way from no difference (0) to `notice` (1).
     way: f64,
     needed: Option<u64>,
+}
+
+/// The bets on either question.
+struct Bets {
+    worse: Bet,
+    not_worse: Bet,
 }
 
 struct Question<'a> {
@@ -117,7 +123,8 @@ impl Question<'_> {
                     let counts = self.source.counts(cell);
                     Sums::of_ones(counts.n, counts.ones)
                 }, (0.0, 1.0));
-                Tested { worse, not_worse: bet.1, way, needed: self.needed(bet.1) }
+                let needed = self.needed(bet.not_worse.standing);
+                Tested { worse, not_worse: bet.not_worse.evidence, way, needed }
             }
         }
     }
@@ -130,7 +137,8 @@ impl Question<'_> {
                 .into_iter()
                 .map(|group| group.with_ratio(times).mirrored())
                 .collect();
-        let by_labels = 2.0 * label::too_many(&labels, self.promote_risk / 2.0, self.schedule).evidence;
+        let found = label::too_many(&labels, self.promote_risk / 2.0, self.schedule);
+        let by_labels = 2.0 * found.evidence;
         let counts = self.candidate(Counts::default(), |sum, cell| sum.merge(self.source.counts(cell)));
         let rare = self.signal.limit.map_or(NEGLIGIBLE_RATE, |limit| limit.0);
         // With x bad answers a look may only use 2^-(x+1) of its half of the
@@ -140,18 +148,23 @@ impl Question<'_> {
         let by_rarity = (weight * tails::lower(counts.ones, counts.n, rare)).min(1.0);
         let enough = ((self.promote_risk / weight).ln() / (-rare.clamp(1e-9, 0.999_999)).ln_1p()).ceil();
         let until_rare = (counts.ones == 0).then_some((enough as u64).saturating_sub(counts.n));
-        let needed = [self.needed(by_labels), until_rare].into_iter().flatten().min();
+        let needed = [self.needed(2.0 * found.standing), until_rare].into_iter().flatten().min();
         (by_labels.min(by_rarity), needed)
     }
 
     fn score(&self) -> Tested {
         let range = self.signal.range.unwrap_or((0.0, 1.0));
         let (bet, way) = self.means(|cell| self.source.sums(cell), range);
-        Tested { worse: bet.0, not_worse: bet.1, way, needed: self.needed(bet.1) }
+        Tested {
+            worse: bet.worse.evidence,
+            not_worse: bet.not_worse.evidence,
+            way,
+            needed: self.needed(bet.not_worse.standing),
+        }
     }
 
     /// Both bets on means, and the way from no difference to the notice.
-    fn means(&self, sums: impl Fn(&Cell) -> Sums, range: (f64, f64)) -> ((f64, f64), f64) {
+    fn means(&self, sums: impl Fn(&Cell) -> Sums, range: (f64, f64)) -> (Bets, f64) {
         let sign = if self.signal.worse == Worse::Higher { 1.0 } else { -1.0 };
         let (scale, shift) = match self.notice {
             Notice::Times(times) => (sign / times, 0.0),
@@ -187,7 +200,7 @@ impl Question<'_> {
                 ..*pair
             })
             .collect();
-        let worse = betting::higher(&as_is, plain.0, plain.1).evidence;
+        let worse = betting::higher(&as_is, plain.0, plain.1);
         let granted = ends(scale, shift);
         let swapped: Vec<Pair> = raw
             .iter()
@@ -199,7 +212,7 @@ impl Question<'_> {
             })
             .collect();
         let not_worse =
-            betting::higher(&swapped, plain.0.min(granted.0), plain.1.max(granted.1)).evidence;
+            betting::higher(&swapped, plain.0.min(granted.0), plain.1.max(granted.1));
         let mean = |pick: fn(&Pair) -> Sums| {
             raw.iter().fold(Sums::default(), |mut sum, pair| {
                 sum.merge(pick(pair));
@@ -207,7 +220,7 @@ impl Question<'_> {
             }).mean()
         };
         let way = self.way(mean(|pair| pair.candidate), mean(|pair| pair.control));
-        ((worse, not_worse), way)
+        (Bets { worse, not_worse }, way)
     }
 
     fn values(&self) -> Tested {
@@ -223,15 +236,19 @@ impl Question<'_> {
             .into_iter()
             .map(Labels::mirrored)
             .collect();
-        let not_worse = label::too_many(&margin, self.promote_risk, self.schedule).evidence;
-        let all = |values: &mut Values, cell: &Cell| values.merge(&self.source.values(cell));
-        let candidate = self.candidate(Values::default(), all).quantile(q);
-        let control = self.control(Values::default(), all).quantile(q);
+        let not_worse = label::too_many(&margin, self.promote_risk, self.schedule);
+        let all = |values: &mut Values, cell: &Cell| self.source.add_values(cell, values);
+        let candidate = self.candidate(Values::default(), all);
+        let control = self.control(Values::default(), all);
+        let both_fail = [&candidate, &control].iter().all(|v| v.quantile(q) == Some(f64::INFINITY));
+        let at = |values: &Values| {
+            if both_fail { values.sketch.quantile(q) } else { values.quantile(q) }
+        };
         Tested {
             worse: label::too_many(&plain, self.stop_risk, self.schedule).evidence,
-            not_worse,
-            way: self.way(candidate, control),
-            needed: self.needed(not_worse),
+            not_worse: not_worse.evidence,
+            way: self.way(at(&candidate), at(&control)),
+            needed: self.needed(not_worse.standing),
         }
     }
 
@@ -244,10 +261,7 @@ impl Question<'_> {
             Notice::Times(times) => sign * (times - 1.0) * control.abs(),
             Notice::By(by) => by.0,
         };
-        if difference.is_nan() {
-            // Both arms mostly fail: nothing speaks either way.
-            0.5
-        } else if margin > 0.0 && margin.is_finite() {
+        if margin > 0.0 && margin.is_finite() {
             difference / margin
         } else if difference > 0.0 {
             f64::INFINITY

@@ -80,12 +80,9 @@ impl Granted {
 
 fn values(source: Source<'_>, cells: &[&Cell], granted: Option<Granted>) -> Values {
     let mut all = Values::default();
-    for cell in cells {
-        let mut values = source.values(cell);
-        if let Some(granted) = granted {
-            values.sketch = granted.sketch(&values.sketch);
-        }
-        all.merge(&values);
+    cells.iter().for_each(|cell| source.add_values(cell, &mut all));
+    if let Some(granted) = granted {
+        all.sketch = granted.sketch(&all.sketch);
     }
     all
 }
@@ -103,8 +100,10 @@ impl Threshold {
     /// The bad end of the pooled outcomes that holds about a share `1 − q`.
     fn of(pooled: &Values, q: f64, worse: Worse) -> Option<Self> {
         let (n, finite) = (pooled.n() as f64, pooled.sketch.count() as f64);
+        // Failed answers are events of their own; where they fill the bad end,
+        // the threshold stays among the others, so that these count too.
         let rank = match worse {
-            Worse::Higher => q * n / finite,
+            Worse::Higher => (q * n / finite).min((1.0 + q) / 2.0),
             Worse::Lower => (1.0 - q) * n / finite,
         };
         let bucket = pooled.sketch.quantile_bucket(rank)?;

@@ -137,6 +137,9 @@ pub struct Finding {
     /// whenever looked at; the test has stopped exactly if it is at most the
     /// risk given.
     pub evidence: f64,
+    /// The same from where the test stands now, not where it stood best; for
+    /// forecasts only.
+    pub standing: f64,
     /// Events counted.
     pub events: u64,
 }
@@ -151,11 +154,10 @@ pub fn too_many(labels: &[Labels], risk: f64, schedule: Schedule) -> Finding {
             test.look(second.last().map_or(0, |group| group.requests));
         }
         if test.evidence <= risk {
-            let stopped = second.first().map(|group| group.second);
-            return Finding { stopped, evidence: test.evidence, events: test.events };
+            return test.finding(second.first().map(|group| group.second));
         }
     }
-    Finding { stopped: None, evidence: test.evidence, events: test.events }
+    test.finding(None)
 }
 
 struct Test {
@@ -170,6 +172,7 @@ struct Test {
     /// Logarithm of what each bet has become.
     bets: [f64; RATIOS.len()],
     evidence: f64,
+    standing: f64,
 }
 
 impl Test {
@@ -184,7 +187,13 @@ impl Test {
             outcomes: 0,
             bets: [0.0; RATIOS.len()],
             evidence: 1.0,
+            standing: 1.0,
         }
+    }
+
+    fn finding(&self, stopped: Option<i64>) -> Finding {
+        let Self { evidence, standing, events, .. } = *self;
+        Finding { stopped, evidence, standing, events }
     }
 
     /// Takes in outcomes; true if any of them counts.
@@ -227,14 +236,17 @@ impl Test {
     fn look(&mut self, requests: u64) {
         let best = self.bets.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = self.bets.iter().map(|bet| (bet - best).exp()).sum::<f64>() / RATIOS.len() as f64;
-        let by_bet = (-(best + mean.ln())).exp() / BET_RESERVE;
-        self.evidence = self.evidence.min(by_bet);
-        if !self.is_exact() {
-            return;
+        self.standing = (-(best + mean.ln())).exp() / BET_RESERVE;
+        if self.is_exact() {
+            self.look_at_law(requests);
         }
+        self.evidence = self.evidence.min(self.standing);
+    }
+
+    fn look_at_law(&mut self, requests: u64) {
         let released = (1.0 - BET_RESERVE) * self.schedule.released(self.events, requests);
         if released > 0.0 {
-            self.evidence = self.evidence.min((self.spent + self.law.tail(self.observed)) / released);
+            self.standing = self.standing.min((self.spent + self.law.tail(self.observed)) / released);
         }
         self.spent += self.law.stop_top(self.risk * released - self.spent);
         self.spent += self.law.forget_bottom();
@@ -329,118 +341,4 @@ pub fn estimated_ratio(labels: &[Labels]) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn coins(probability: f64, candidate: u64, control: u64) -> Coins {
-        Coins { probability, candidate, control }
-    }
-
-    /// One outcome per second: bad or not, at this probability, with this label.
-    fn history(outcomes: &[(bool, f64)], labels: u32) -> Vec<Labels> {
-        let one = |(i, (bad, p)): (usize, &(bool, f64))| {
-            let candidate = u64::from(labels >> i & 1);
-            let (it, none) = (coins(*p, candidate, 1 - candidate), coins(*p, 0, 0));
-            let (events, others) = if *bad { (it, none) } else { (none, it) };
-            Labels { second: i as i64, events, others, requests: i as u64 + 1 }
-        };
-        outcomes.iter().enumerate().map(one).collect()
-    }
-
-    fn chance_of(outcomes: &[(bool, f64)], labels: u32) -> f64 {
-        let one = |(i, (_, p)): (usize, &(bool, f64))| if labels >> i & 1 == 1 { *p } else { 1.0 - p };
-        outcomes.iter().enumerate().map(one).product()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        /// Every labelling there is: those that stop have at most the risk.
-        #[test]
-        fn the_risk_is_kept_exactly(
-            outcomes in proptest::collection::vec((any::<bool>(), 0.1..0.9_f64), 1..10),
-            risk in 0.02..0.4_f64,
-            planned in proptest::option::of(1..20_u64),
-        ) {
-            let schedule = planned.map_or(Schedule::Events, |requests| Schedule::Planned { requests });
-            let mut stopped = 0.0;
-            for labels in 0..1_u32 << outcomes.len() {
-                let found = too_many(&history(&outcomes, labels), risk, schedule);
-                prop_assert_eq!(found.stopped.is_some(), found.evidence <= risk);
-                if found.stopped.is_some() {
-                    stopped += chance_of(&outcomes, labels);
-                }
-            }
-            prop_assert!(stopped <= risk + 1e-12, "{} of {}", stopped, risk);
-        }
-
-        #[test]
-        fn a_stop_is_never_taken_back(
-            outcomes in proptest::collection::vec((any::<bool>(), 0.1..0.9_f64), 2..24),
-            labels in any::<u32>(),
-            cut in 1..24_usize,
-        ) {
-            let whole = history(&outcomes, labels);
-            let part = whole.get(..cut.min(whole.len())).unwrap();
-            let (early, late) = (too_many(part, 0.2, Schedule::Events), too_many(&whole, 0.2, Schedule::Events));
-            prop_assert!(late.evidence <= early.evidence);
-            prop_assert!(early.stopped.is_none() || early.stopped == late.stopped);
-        }
-    }
-
-    #[test]
-    fn all_bad_answers_from_one_arm_stop_soon_and_even_ones_never() {
-        let one_sided: Vec<Labels> = (0..20)
-            .map(|second| Labels { second, events: coins(0.5, 1, 0), others: coins(0.5, 1, 2), requests: 0 })
-            .collect();
-        let found = too_many(&one_sided, 0.01, Schedule::Events);
-        assert!(found.stopped.is_some_and(|second| (6..12).contains(&second)), "{found:?}");
-        let even: Vec<Labels> = (0..3_000)
-            .map(|second| Labels { second, events: coins(0.5, 1, 1), others: coins(0.5, 9, 9), requests: 0 })
-            .collect();
-        assert_eq!(too_many(&even, 0.05, Schedule::Events).stopped, None);
-    }
-
-    #[test]
-    fn harm_that_begins_after_the_exact_law_is_still_found() {
-        let quiet = (0..EXACT_EVENTS as i64)
-            .map(|second| Labels { second, events: coins(0.5, 1, 1), others: coins(0.5, 50, 50), requests: 0 });
-        let harm = (0..400).map(|i| Labels {
-            second: EXACT_EVENTS as i64 + i,
-            events: coins(0.5, 3, 1),
-            others: coins(0.5, 48, 50),
-            requests: 0,
-        });
-        let found = too_many(&quiet.chain(harm).collect::<Vec<_>>(), 0.01, Schedule::Events);
-        assert!(found.stopped.is_some_and(|second| second >= EXACT_EVENTS as i64), "{found:?}");
-    }
-
-    #[test]
-    fn the_estimate_finds_the_ratio_behind_mixed_shares() {
-        let labels: Vec<Labels> = [0.05, 0.25, 0.5]
-            .iter()
-            .map(|share| {
-                let (candidate, control) = (share * 3_000.0, (1.0 - share) * 1_000.0);
-                Labels {
-                    second: 0,
-                    events: coins(*share, candidate as u64, control as u64),
-                    others: coins(*share, 0, 0),
-                    requests: 0,
-                }
-            })
-            .collect();
-        let ratio = estimated_ratio(&labels).unwrap();
-        assert!((ratio - 3.0).abs() < 0.01, "{ratio}");
-        assert_eq!(estimated_ratio(&[]), None);
-    }
-
-    #[test]
-    fn all_risk_is_released_in_the_end_and_never_more() {
-        for schedule in [Schedule::Events, Schedule::Planned { requests: 1_000 }] {
-            let released: Vec<f64> = (0..40).map(|i| schedule.released(1 << i, 1 << i)).collect();
-            assert!(released.windows(2).all(|pair| pair[0] <= pair[1]));
-            assert!(released.iter().all(|share| (0.0..=1.0).contains(share)));
-            assert!(released[39] > 0.97);
-        }
-    }
-}
+mod tests;

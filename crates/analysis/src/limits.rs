@@ -108,7 +108,7 @@ fn of_mean(numbers: ArmNumbers, variance: f64, limit: f64) -> f64 {
 fn value<'a>(signal: &Signal, limit: f64, cells: impl Iterator<Item = &'a Cell>) -> Judged {
     let source = Source::of(signal);
     let mut values = Values::default();
-    cells.for_each(|cell| values.merge(&source.values(cell)));
+    cells.for_each(|cell| source.add_values(cell, &mut values));
     let numbers = crate::verdict::value_numbers(signal, &values);
     let quantile = match signal.kind {
         SignalKind::Latency => signal.statistic.and_then(Statistic::quantile),

@@ -112,15 +112,19 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(crate) fn values(self, cell: &Cell) -> Values {
-        let of = |sketch: &Sketch, worst| Values { sketch: sketch.clone(), worst };
-        match self {
-            Self::Latency => of(&cell.latency_ms, cell.errors()),
-            Self::FirstByte => of(&cell.ttft_ms, cell.errors()),
-            Self::Cost => of(&cell.cost_usd, 0),
-            Self::OutputTokens => of(&cell.output_tokens, 0),
-            _ => self.feedback(cell).map_or_else(Values::default, |f| of(&f.values, 0)),
+    /// Adds a cell's values.
+    pub(crate) fn add_values(self, cell: &Cell, all: &mut Values) {
+        let (sketch, worst) = match self {
+            Self::Latency => (Some(&cell.latency_ms), cell.errors()),
+            Self::FirstByte => (Some(&cell.ttft_ms), cell.errors()),
+            Self::Cost => (Some(&cell.cost_usd), 0),
+            Self::OutputTokens => (Some(&cell.output_tokens), 0),
+            _ => (self.feedback(cell).map(|f| &f.values), 0),
+        };
+        if let Some(sketch) = sketch {
+            all.sketch.merge(sketch);
         }
+        all.worst = all.worst.saturating_add(worst);
     }
 
     /// Outcomes, their sum and their squares; sums that no longer fit are NaN.
@@ -137,7 +141,11 @@ impl<'a> Source<'a> {
         match kind {
             SignalKind::Rate => self.counts(cell).n,
             SignalKind::Score => self.feedback(cell).map_or(0, |f| f.n),
-            SignalKind::Latency | SignalKind::Amount => self.values(cell).n(),
+            SignalKind::Latency | SignalKind::Amount => {
+                let mut values = Values::default();
+                self.add_values(cell, &mut values);
+                values.n()
+            }
         }
     }
 

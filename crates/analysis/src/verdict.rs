@@ -176,7 +176,7 @@ fn numbers(signal: &Signal, series: &Series<'_>) -> [ArmNumbers; 2] {
             }
             SignalKind::Latency | SignalKind::Amount => {
                 let mut values = Values::default();
-                cells.for_each(|cell| values.merge(&source.values(cell)));
+                cells.for_each(|cell| source.add_values(cell, &mut values));
                 value_numbers(signal, &values)
             }
         }
