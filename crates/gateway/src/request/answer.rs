@@ -50,7 +50,11 @@ impl Job {
         let messages = served.prompt.render(vars).map_err(NoCall::Render)?;
         let local = match &served.needs {
             Needs::Nothing => None,
-            Needs::Key(key) => Some(key.render(vars).map_err(NoCall::Render)?),
+            Needs::Key(key, facts) => {
+                let mut known = vars.clone();
+                known.extend(facts.clone());
+                Some(key.render(&known).map_err(NoCall::Render)?)
+            }
             Needs::Fallback => app.fallback.as_ref().and_then(|f| choose(f, &self.request)).map(|c| c.text),
         };
         let parameters = served.parameters.clone();

@@ -14,7 +14,7 @@ use domain::snapshot::{
 };
 use domain::units::Timestamp;
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -70,8 +70,9 @@ pub struct Served {
 pub enum Needs {
     /// Nothing.
     Nothing,
-    /// The key of a recording.
-    Key(Box<KeyTemplate>),
+    /// The key of a recording: its template, and what that may use beside the
+    /// request's variables ([`release_facts`]).
+    Key(Box<KeyTemplate>, Map<String, Value>),
     /// The app's fallback answer.
     Fallback,
 }
@@ -242,7 +243,9 @@ fn serve(id: ReleaseId, release: &ServedRelease, stock: &Stock<'_>) -> Result<Se
     };
     let needs = match &model.provider {
         Provider::Openai { .. } => Needs::Nothing,
-        Provider::Replay { key, .. } => Needs::Key(Box::new(KeyTemplate::compile(key).map_err(Unusable::new)?)),
+        Provider::Replay { key, .. } => {
+            Needs::Key(Box::new(KeyTemplate::compile(key).map_err(Unusable::new)?), release_facts(release))
+        }
         Provider::Rules {} => Needs::Fallback,
     };
     Ok(Served {
@@ -254,6 +257,19 @@ fn serve(id: ReleaseId, release: &ServedRelease, stock: &Stock<'_>) -> Result<Se
         prices: (model.price_input_per_million, model.price_output_per_million),
         tokenizer: model.tokenizer,
     })
+}
+
+/// `prompt` and `model`, each with `name` and `version`: so that one recordings
+/// file can hold the answers of every version of a prompt.
+fn release_facts(release: &ServedRelease) -> Map<String, Value> {
+    [ComponentKind::Prompt, ComponentKind::Model]
+        .into_iter()
+        .filter_map(|kind| Some((kind, release.components.get(&kind)?)))
+        .map(|(kind, component)| {
+            let facts = json!({"name": component.name, "version": component.version.to_string()});
+            (kind.key().to_owned(), facts)
+        })
+        .collect()
 }
 
 fn parameters(content: Option<&Value>) -> Result<Arc<[(String, Bytes)]>, Unusable> {
