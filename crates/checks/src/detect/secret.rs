@@ -6,6 +6,8 @@ use super::{Caught, Detector, Kind, Verdict};
 
 /// Longest private key block, in bytes.
 const MAX_KEY_BLOCK: usize = 16 * 1024;
+/// Letters and digits a block must have to be more than a mention of one.
+const MIN_KEY_BYTES: usize = 32;
 
 pub(super) static DETECTORS: [Detector; 7] = [
     Detector {
@@ -72,17 +74,33 @@ const ASSIGNMENT: &str = r#"(?i)(?P<k>[a-z0-9_.\-]{0,40}(?:key|secret|token|pass
 
 fn key_block(caught: &Caught<'_>) -> Option<Verdict> {
     let rest = caught.text.get(caught.range.end..)?;
-    let end = crate::source::floor_boundary(rest, MAX_KEY_BLOCK);
-    let block = rest.get(..end)?;
-    let body = block.find("-----END").unwrap_or(block.len());
-    let payload = block.get(..body)?.chars().filter(char::is_ascii_alphanumeric).count();
-    if payload < 32 {
-        return None;
-    }
-    let after = block.get(body..)?;
-    let tail = after.find('\n').unwrap_or(after.len().min(80));
-    let stop = crate::source::floor_boundary(caught.text, caught.range.end + body + tail);
-    Some(Verdict { score: 99, range: Some(caught.range.start..stop) })
+    let block = rest.get(..crate::source::floor_boundary(rest, MAX_KEY_BLOCK))?;
+    let (body, end) = match block.find("-----END") {
+        Some(at) => (block.get(..at)?, at + end_line(block.get(at..)?)),
+        None => {
+            let cut = unfinished(block);
+            (block.get(..cut)?, cut)
+        }
+    };
+    let payload = body.bytes().filter(u8::is_ascii_alphanumeric).take(MIN_KEY_BYTES).count();
+    let range = Some(caught.range.start..caught.range.end + end);
+    (payload == MIN_KEY_BYTES).then_some(Verdict { score: 99, range })
+}
+
+/// Length of `-----END … PRIVATE KEY-----`.
+fn end_line(text: &str) -> usize {
+    let body = text.len().min("-----".len());
+    let close = text.get(body..).and_then(|s| s.find("-----")).map(|at| body + at + "-----".len());
+    let line = text.find('\n').unwrap_or(text.len());
+    close.unwrap_or(line).min(line)
+}
+
+/// How far a key whose end was cut off reaches: lines of base64, line breaks
+/// possibly written as `\n`.
+fn unfinished(block: &str) -> usize {
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=\\\r\n".contains(&b);
+    let lines = block.split_inclusive('\n').take_while(|line| line.bytes().all(base64));
+    lines.map(str::len).sum()
 }
 
 /// `user:password`, either part possibly quoted.

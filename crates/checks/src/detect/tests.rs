@@ -35,6 +35,11 @@ fn secrets_are_found_with_their_extent() {
             Kind::PrivateKey,
             format!("-----BEGIN RSA PRIVATE KEY-----\n{tail}\n-----END RSA PRIVATE KEY-----"),
         ),
+        (
+            format!("-----BEGIN PRIVATE KEY-----\n{tail}\nMore words follow, on and on."),
+            Kind::PrivateKey,
+            format!("-----BEGIN PRIVATE KEY-----\n{tail}\n"),
+        ),
     ] {
         assert_eq!(found(&text), [(kind, value.as_str())], "{text}");
     }

@@ -9,8 +9,14 @@ use minijinja::machinery::ast::{self, CallArg, Expr, Spanned, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Most templates walked for one prompt, repeated includes counted each time.
-const MAX_WALKED: usize = 2_000;
+/// Most bytes of templates walked for one prompt, repeated includes counted each
+/// time: partials that include each other twice would otherwise multiply.
+const MAX_WALKED_BYTES: usize = 8 * 1024 * 1024;
+/// Deepest chain of includes walked; the engine stops earlier.
+const MAX_INCLUDES: usize = 16;
+/// Deepest nesting of tags walked, over all templates of a chain. More than the
+/// parser allows in one template.
+const MAX_DEPTH: usize = 200;
 
 /// What a name is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +75,7 @@ pub(super) fn walk(
         scopes: vec![BTreeSet::new()],
         stack: Vec::new(),
         walked: 0,
+        depth: 0,
     };
     for root in roots {
         walker.scopes = vec![BTreeSet::new()];
@@ -84,15 +91,18 @@ struct Walker<'t, 's> {
     scopes: Vec<BTreeSet<String>>,
     /// Templates being walked, outermost first.
     stack: Vec<usize>,
+    /// Bytes walked so far.
     walked: usize,
+    /// Tags round the current place.
+    depth: usize,
 }
 
 impl Walker<'_, '_> {
     fn template(&mut self, index: usize) {
-        self.walked = self.walked.saturating_add(1);
         let templates = self.templates;
         let Some(parsed) = templates.get(index) else { return };
-        if self.walked > MAX_WALKED {
+        self.walked = self.walked.saturating_add(parsed.text.len()).saturating_add(1);
+        if self.walked > MAX_WALKED_BYTES || self.stack.len() >= MAX_INCLUDES {
             return;
         }
         self.stack.push(index);
@@ -149,6 +159,14 @@ impl Walker<'_, '_> {
     }
 
     fn statement(&mut self, statement: &Stmt<'_>) {
+        if self.depth < MAX_DEPTH {
+            self.depth += 1;
+            self.enter_statement(statement);
+            self.depth -= 1;
+        }
+    }
+
+    fn enter_statement(&mut self, statement: &Stmt<'_>) {
         match statement {
             Stmt::Template(node) => self.statements(&node.children),
             Stmt::EmitRaw(_) => {}
