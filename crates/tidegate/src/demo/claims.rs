@@ -53,18 +53,30 @@ pub async fn check(
     );
 
     let git = git(server, cast, folder, happened).await?;
-    claim("git says so too: `production` was moved by a commit on `main`".into(), git.promoted_by_commit);
-    claim("git was reconciled: the bad change is reverted by a commit on `main`".into(), git.reverted);
+    claim(
+        "git says so too: `production` was moved by a commit on `main`".into(),
+        git.promoted_by_commit,
+    );
+    claim(
+        "git was reconciled: the bad change is reverted by a commit on `main`".into(),
+        git.reverted,
+    );
 
     let (rejected, exposed) = desk.look(|d| {
-        let seen = d.seen.get(&bad.candidate.to_string()).cloned().unwrap_or_default();
+        let seen = d.seen.get(&bad.candidate.short()).cloned().unwrap_or_default();
         (seen.rejected, seen.read)
     });
     claim(
         format!("readers of the bad release threw {rejected} of {exposed} summaries away"),
         rejected > 0 && rejected == exposed,
     );
-    let unhurt = desk.look(|d| d.seen.iter().filter(|(r, _)| **r != bad.candidate.to_string()).map(|(_, s)| s.rejected).sum::<u64>());
+    let unhurt = desk.look(|d| {
+        d.seen
+            .iter()
+            .filter(|(r, _)| **r != bad.candidate.short())
+            .map(|(_, s)| s.rejected)
+            .sum::<u64>()
+    });
     claim("nobody else threw one away".into(), unhurt == 0);
     claim(
         format!("the server counted {} harmed requests", bad.requests_harmed),
@@ -101,8 +113,10 @@ async fn decided_by_controller(
     rollout: &control::views::RolloutView,
 ) -> Result<bool, DemoError> {
     let object = format!("rollout/{}", rollout.id);
-    let page: control::views::Page<control::views::AuditView> =
-        cast.irina.get(&format!("audit?object={}&limit=200", crate::cli::client::escape(&object))).await?;
+    let page: control::views::Page<control::views::AuditView> = cast
+        .irina
+        .get(&format!("audit?object={}&limit=200", crate::cli::client::escape(&object)))
+        .await?;
     let people = page
         .items
         .iter()
@@ -127,9 +141,11 @@ async fn git(
     let clone = folder.clone_of_ops();
     let url = format!("{}/git/ops.git", server.control);
     // The token travels in the environment: other users see command lines.
-    let helper = r#"credential.helper=!f() { echo username=irina; echo "password=$TIDEGATE_TOKEN"; }; f"#;
+    let helper =
+        r#"credential.helper=!f() { echo username=irina; echo "password=$TIDEGATE_TOKEN"; }; f"#;
     let target = clone.display().to_string();
-    run_git(cast, &["-c", "credential.helper=", "-c", helper, "clone", "--quiet", &url, &target]).await?;
+    run_git(cast, &["-c", "credential.helper=", "-c", helper, "clone", "--quiet", &url, &target])
+        .await?;
     let at = |commit: &str, path: &str| {
         let what = format!("{commit}:{path}");
         let target = target.clone();
@@ -140,7 +156,10 @@ async fn git(
     let good = happened.good_rollout.candidate.to_string();
     let promotion = happened.good_rollout.git_commit.clone().unwrap_or_default();
     let promoted_by_commit = at(&promotion, aliases).await?.contains(&good)
-        && !at(&format!("{promotion}^"), aliases).await?.lines().any(|l| l.contains("production:") && l.contains(&good))
+        && !at(&format!("{promotion}^"), aliases)
+            .await?
+            .lines()
+            .any(|l| l.contains("production:") && l.contains(&good))
         && at("origin/main", aliases).await?.contains(&good);
 
     let merge = happened.bad.merge_commit.clone().unwrap_or_default();
@@ -170,7 +189,7 @@ async fn run_git(cast: &Cast, words: &[&str]) -> Result<String, DemoError> {
 
 /// True once a reader gets this release again.
 async fn back(desk: &Desk, good: domain::ids::ReleaseId) -> bool {
-    let good = good.to_string();
+    let good = good.short();
     let before = desk.look(|d| d.seen.get(&good).map_or(0, |s| s.read));
     let look = async {
         while desk.look(|d| d.seen.get(&good).map_or(0, |s| s.read)) <= before {
@@ -194,7 +213,7 @@ async fn verify_audit(
         .output()
         .await
         .map_err(|e| DemoError::new(format!("`tidegate audit verify` cannot be started: {e}")))?;
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).trim().lines().last().unwrap_or_default().to_owned();
+    let said = if output.status.success() { output.stdout } else { output.stderr };
+    let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
     Ok((output.status.success(), said))
 }

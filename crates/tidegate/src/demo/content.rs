@@ -106,7 +106,10 @@ impl Ticket {
 pub fn tickets() -> Result<Vec<Ticket>, DemoError> {
     TRAFFIC
         .lines()
-        .map(|line| serde_json::from_str(line).map_err(|e| DemoError::new(format!("the shipped traffic does not read: {e}"))))
+        .map(|line| {
+            serde_json::from_str(line)
+                .map_err(|e| DemoError::new(format!("the shipped traffic does not read: {e}")))
+        })
         .collect()
 }
 
@@ -131,7 +134,8 @@ mod tests {
         assert!(tickets.len() >= 200);
         for ticket in &tickets {
             let id = ticket.vars["ticket_id"].as_str().unwrap();
-            let names_it = |version: &str| answers[&format!("{id}/{version}")].contains(ticket.order_number());
+            let names_it =
+                |version: &str| answers[&format!("{id}/{version}")].contains(ticket.order_number());
             assert!(ticket.order_number().len() > 3, "{id}");
             assert!(names_it("1.0.0") && names_it("1.1.0"), "{id}");
             assert!(!names_it("1.2.0"), "{id}");

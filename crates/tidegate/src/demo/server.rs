@@ -38,15 +38,16 @@ impl Server {
         for (path, text) in content::ops() {
             let file = folder.seed().join(path);
             let parent = file.parent().map(PathBuf::from).unwrap_or_default();
-            std::fs::create_dir_all(&parent)
-                .and_then(|()| std::fs::write(&file, text))
-                .map_err(|e| DemoError::new(format!("`{}` cannot be written: {e}", file.display())))?;
+            std::fs::create_dir_all(&parent).and_then(|()| std::fs::write(&file, text)).map_err(
+                |e| DemoError::new(format!("`{}` cannot be written: {e}", file.display())),
+            )?;
         }
         let admin_token = init(folder).await?;
         let listen = addresses();
         let ready = folder.ready();
-        let log = std::fs::File::create(folder.log())
-            .map_err(|e| DemoError::new(format!("`{}` cannot be written: {e}", folder.log().display())))?;
+        let log = std::fs::File::create(folder.log()).map_err(|e| {
+            DemoError::new(format!("`{}` cannot be written: {e}", folder.log().display()))
+        })?;
         let child = tidegate()?
             .arg("serve")
             .args(["--data".as_ref(), folder.data().as_os_str()])
@@ -58,8 +59,12 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| DemoError::new(format!("the server cannot be started: {e}")))?;
-        let mut server =
-            Self { control: String::new(), gateway: String::new(), admin_token, child: Mutex::new(child) };
+        let mut server = Self {
+            control: String::new(),
+            gateway: String::new(),
+            admin_token,
+            child: Mutex::new(child),
+        };
         let said = tokio::select! {
             said = wait_until_ready(&ready) => said?,
             ended = server.ended() => return Err(ended),
@@ -114,8 +119,9 @@ async fn init(folder: &Folder) -> Result<String, DemoError> {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(DemoError::new(format!("`tidegate init` failed: {}", said.trim())));
     }
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .map_err(|e| DemoError::new(format!("`tidegate init` said something else than JSON: {e}")))?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|e| {
+        DemoError::new(format!("`tidegate init` said something else than JSON: {e}"))
+    })?;
     report
         .get("admin_token")
         .and_then(serde_json::Value::as_str)
@@ -143,8 +149,9 @@ async fn wait_until_ready(path: &Path) -> Result<Ready, DemoError> {
     let text = tokio::time::timeout(START_WITHIN, written).await.map_err(|_| {
         DemoError::new(format!("the server was not ready within {} s", START_WITHIN.as_secs()))
     })?;
-    serde_json::from_str(&text)
-        .map_err(|e| DemoError::new(format!("what the server says about itself does not read: {e}")))
+    serde_json::from_str(&text).map_err(|e| {
+        DemoError::new(format!("what the server says about itself does not read: {e}"))
+    })
 }
 
 /// The usual ports, or any free ones if another program has one of them.

@@ -6,13 +6,13 @@ use super::desk::{Desk, RATE, READERS};
 use super::folder::Folder;
 use super::people::Cast;
 use super::server::Server;
-use crate::cli::output;
 use control::views::{ChangeView, Edit, NewApproval, NewChange, RolloutView, WhyView};
 use domain::approval::Decision;
 use domain::change::ChangeState;
 use domain::finding::GateOutcome;
 use domain::ids::{AppName, ReleaseId, RolloutId};
 use domain::units::{Clock, Timestamp};
+use std::io::Write as _;
 use std::time::Duration;
 
 /// How often the server is asked what is new.
@@ -33,7 +33,7 @@ impl Teller {
 
     /// A heading.
     pub fn head(&self, text: &str) {
-        output::talk(&format!("\n{text}"));
+        print(&format!("\n{text}"));
     }
 
     /// One event, now.
@@ -43,14 +43,14 @@ impl Teller {
 
     /// One event, at its own time.
     pub fn say_at(&self, at: Timestamp, text: &str) {
-        output::talk(&format!("{}  {}", at.clock(), text.replace('\n', "\n          ")));
+        print(&format!("{}  {}", at.clock(), text.replace('\n', "\n          ")));
     }
 
     /// What to try while it stays up.
     pub fn stay(&self, server: &Server, folder: &Folder) {
         let show = |path: std::path::PathBuf| path.display().to_string();
         self.head("The server stays up; Ctrl-C ends it. To try in another terminal:");
-        output::talk(&format!(
+        print(&format!(
             "  export TIDEGATE_SERVER={}\n  export TIDEGATE_TOKEN_FILE={}   # or ana, priya, irina, dev\n\
              \n  tidegate status\n  tidegate change list\n  tidegate incident list\n  tidegate kill {APP} --reason 'trying the kill switch'\n  tidegate unkill {APP} --reason 'tried the kill switch'\n\
              \n  gateway (OpenAI-compatible): {}/v1, key in {}, model `app/{APP}`\n  git clone {}/git/ops.git   # any user, a token as password",
@@ -61,6 +61,12 @@ impl Teller {
             server.control,
         ));
     }
+}
+
+/// One line for whoever watches. A closed terminal is nobody's loss.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).ok();
 }
 
 /// What happened, for checking it again.
@@ -136,7 +142,8 @@ async fn change(
 }
 
 async fn propose(teller: &Teller, cast: &Cast, edited: &Edited) -> Result<ChangeView, DemoError> {
-    let app: AppName = APP.parse().map_err(|e: domain::ids::InvalidId| DemoError::new(e.to_string()))?;
+    let app: AppName =
+        APP.parse().map_err(|e: domain::ids::InvalidId| DemoError::new(e.to_string()))?;
     let new = NewChange {
         app,
         title: Some(edited.title.to_owned()),
@@ -154,7 +161,8 @@ async fn propose(teller: &Teller, cast: &Cast, edited: &Edited) -> Result<Change
         tokio::time::sleep(LOOK_EVERY).await;
         change = cast.ana.get(&format!("changes/{}", change.id)).await?;
     }
-    let report = change.report.as_ref().ok_or_else(|| DemoError::new("there is no report of the checks"))?;
+    let report =
+        change.report.as_ref().ok_or_else(|| DemoError::new("there is no report of the checks"))?;
     let passed = report.gates.iter().filter(|g| g.outcome == GateOutcome::Passed).count();
     let names: Vec<&str> = report.gates.iter().map(|g| g.gate.as_str()).collect();
     let differences: Vec<String> = change
@@ -170,7 +178,10 @@ async fn propose(teller: &Teller, cast: &Cast, edited: &Edited) -> Result<Change
         differences.join(", ")
     ));
     if change.state != ChangeState::NeedsApproval {
-        return Err(DemoError::new(format!("{} is not ready for approval: {}", change.id, change.summary.text)));
+        return Err(DemoError::new(format!(
+            "{} is not ready for approval: {}",
+            change.id, change.summary.text
+        )));
     }
     Ok(change)
 }
@@ -262,7 +273,11 @@ fn finish_bad(teller: &Teller, rollout: &RolloutView, change: &ChangeView) {
         rollout.requests_harmed, rollout.requests_exposed
     ));
     if let Some(span) = rollout.swing_back {
-        teller.say(&format!("every gateway was back on {} after {} ms", rollout.stable.short(), span.millis()));
+        teller.say(&format!(
+            "every gateway was back on {} after {} ms",
+            rollout.stable.short(),
+            span.millis()
+        ));
     }
     teller.say(&format!(
         "git is reconciled: {} was reverted by commit {}",
@@ -270,7 +285,10 @@ fn finish_bad(teller: &Teller, rollout: &RolloutView, change: &ChangeView) {
         short(change.revert_commit.as_deref().unwrap_or_default())
     ));
     if let Some(incident) = &rollout.incident {
-        teller.say(&format!("incident {incident} is open; {} stays off until a person clears it", rollout.candidate.short()));
+        teller.say(&format!(
+            "incident {incident} is open; {} stays off until a person clears it",
+            rollout.candidate.short()
+        ));
     }
 }
 
@@ -281,7 +299,7 @@ async fn explain(
     desk: &Desk,
     candidate: ReleaseId,
 ) -> Result<WhyView, DemoError> {
-    let bad = candidate.to_string();
+    let bad = candidate.short();
     let harm = desk
         .look(|d| d.harms.iter().find(|h| h.release == bad).cloned())
         .ok_or_else(|| DemoError::new("no reader rejected an answer of the bad release"))?;
@@ -299,7 +317,11 @@ async fn explain(
     for text in why.texts.values() {
         let changed: Vec<&str> = text
             .lines()
-            .filter(|l| (l.starts_with('+') || l.starts_with('-')) && !l.starts_with("+++") && !l.starts_with("---"))
+            .filter(|l| {
+                (l.starts_with('+') || l.starts_with('-'))
+                    && !l.starts_with("+++")
+                    && !l.starts_with("---")
+            })
             .collect();
         teller.say(&changed.join("\n"));
     }

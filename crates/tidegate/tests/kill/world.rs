@@ -110,6 +110,7 @@ impl World {
             .arg(self.folder.path().join("data"))
             .args(["--listen", &format!("127.0.0.1:{}", self.control)])
             .args(["--gateway-listen", &format!("127.0.0.1:{}", self.gateway)])
+            .args(["--look-every", "100ms"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
