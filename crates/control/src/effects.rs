@@ -43,6 +43,8 @@ enum Todo {
     Promote { rollout: RolloutId },
     /// Take the candidate's merge back.
     Revert { rollout: RolloutId },
+    /// Say in git what a new app starts with.
+    Start { app: AppName, release: ReleaseId },
     /// Move `production` to an earlier release, and take back the change that
     /// brought the one it leaves.
     Restore { app: AppName, release: ReleaseId, change: Option<ChangeId>, key: String },
@@ -82,6 +84,11 @@ pub(crate) fn restore(
     let key = format!("restore/{app}/{}", now.0);
     let todo = Todo::Restore { app: app.clone(), release, change, key: key.clone() };
     effect(key, &todo)
+}
+
+/// Tell git what a new app starts with.
+fn start(app: &AppName, release: ReleaseId) -> NewEffect {
+    effect(format!("start/{app}"), &Todo::Start { app: app.clone(), release })
 }
 
 /// What became of an attempt.
@@ -124,6 +131,12 @@ impl Control {
             Todo::Candidate { rollout } => self.do_candidate(effect, rollout).await,
             Todo::Promote { rollout } => self.do_promote(effect, rollout).await,
             Todo::Revert { rollout } => self.do_revert(effect, rollout).await,
+            Todo::Start { app, release } => {
+                let message = format!("Start {app} with {}\n", release.short());
+                let alias = vec![(Alias::Production, Some(release))];
+                self.set_aliases(&app, alias, message, &effect.key, self.clock.now()).await?;
+                self.drop_effect(effect).await
+            }
             Todo::Restore { app, release, change, key } => {
                 self.do_restore(effect, &app, release, change, &key).await
             }
@@ -499,7 +512,7 @@ impl Control {
         };
         tx.create(Kind::App, app, &record, Index::none().app(app));
         tx.audit(entry(now, Actor::System, "app.started", app).with(params! {"release" => id}).into());
-        tx.effect(restore(app, id, None, now));
+        tx.effect(start(app, id));
         self.store.commit(tx).await?;
         Ok(())
     }

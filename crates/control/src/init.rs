@@ -12,7 +12,7 @@ use domain::people::Role;
 use opsrepo::{Files, Identity, Repo};
 use std::collections::BTreeSet;
 use std::path::Path;
-use store::Tx;
+use store::{Store, Tx};
 
 /// What a new installation begins with.
 #[derive(Debug, Clone)]
@@ -69,11 +69,12 @@ pub async fn init(config: Config, options: InitOptions) -> Result<InitReport, Pr
     let now = config.clock.now();
     let path = config.data.join(REPO_DIR);
     Repo::init(&path, &options.files, &author, now).map_err(crate::git::problem)?;
+    begin_log(&config).await?;
     let control = Control::open(config).await?;
     let mut admin = options.admin;
     admin.roles.insert(Role::Admin);
+    let now = control.clock.now();
     let mut tx = Tx::new(now);
-    tx.audit(plain_entry(now, Actor::System, "installation.created", "installation".to_owned()).into());
     control.write_person(&mut tx, &admin, Actor::System, now).await?;
     control.store.commit(tx).await?;
     let mut tx = Tx::new(now);
@@ -81,6 +82,16 @@ pub async fn init(config: Config, options: InitOptions) -> Result<InitReport, Pr
     let made = control.write_token(&mut tx, token, Actor::System, now).await?;
     control.store.commit(tx).await?;
     Ok(InitReport { admin_token: made.secret, log_key, files: options.files.len() })
+}
+
+/// The log's first entry: the installation itself.
+async fn begin_log(config: &Config) -> Result<(), Problem> {
+    let store = Store::open(&config.data).await.map_err(|e| wrong("the store", &e))?;
+    let now = config.clock.now();
+    let mut tx = Tx::new(now);
+    tx.audit(plain_entry(now, Actor::System, "installation.created", "installation".to_owned()).into());
+    store.commit(tx).await?;
+    Ok(store.close().await?)
 }
 
 fn own_token(person: PersonName, note: &str) -> NewToken {

@@ -60,7 +60,7 @@ impl Control {
         self.write_person(&mut tx, &person, caller.actor(), now).await?;
         self.store.commit(tx).await?;
         self.publish().await?;
-        Ok(person)
+        Ok(view(&from_view(&person)))
     }
 
     pub(crate) async fn write_person(
