@@ -37,5 +37,3 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-#[cfg(test)]
-mod tests;
