@@ -317,8 +317,10 @@ impl Law {
 /// The ratio of rates under which as many candidate labels would be expected
 /// as there were; infinite if control has none, nothing without events.
 pub fn estimated_ratio(labels: &[Labels]) -> Option<f64> {
-    let candidate: u64 = labels.iter().map(|group| group.events.candidate).sum();
-    let control: u64 = labels.iter().map(|group| group.events.control).sum();
+    let total = |side: fn(&Coins) -> u64| {
+        labels.iter().fold(0_u64, |sum, group| sum.saturating_add(side(&group.events)))
+    };
+    let (candidate, control) = (total(|coins| coins.candidate), total(|coins| coins.control));
     match (candidate, control) {
         (0, 0) => return None,
         (0, _) => return Some(0.0),

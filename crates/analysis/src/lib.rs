@@ -8,7 +8,8 @@
 //! - [`cells`]: what gateways count per second, and the batches they ship,
 //! - [`verdict()`]: one signal, one moment; [`observe()`]: all of them,
 //! - [`label`]: who served the bad outcomes, exactly; [`betting`]: whose mean
-//!   is higher, always valid; [`limits`]: absolute limits.
+//!   is higher, always valid; [`limits`]: absolute limits,
+//! - [`power`]: what a rollout could detect, before it starts.
 //!
 //! A verdict is a function of all cells known at its time. Nothing is carried
 //! from look to look, so a restart, a second controller or a replay says the
@@ -27,6 +28,7 @@ pub mod label;
 pub mod limits;
 mod measure;
 mod observe;
+pub mod power;
 mod series;
 pub mod sketch;
 pub mod tails;

@@ -32,27 +32,41 @@ pub(crate) struct Limited {
     pub within: bool,
 }
 
-/// True if this cell lies in the window of the signal's limit.
-fn in_window(key: &CellKey, signal: &Signal, window: &Window, now: Timestamp) -> bool {
-    if key.second > now.second() || !matches!(key.arm, Arm::Candidate | Arm::Shadow) {
-        return false;
+/// The candidate's cells that a limit looks at: those of its window, or those
+/// of the step. Until the step has outcomes of its own, those before it stand:
+/// a label that was given once per input may not come again.
+fn watched<'a>(
+    signal: &Signal,
+    cells: impl Iterator<Item = (&'a CellKey, &'a Cell)>,
+    window: &Window,
+    now: Timestamp,
+) -> Vec<&'a Cell> {
+    let (source, from) = (Source::of(signal), signal.window.map(|span| now.0.saturating_sub(span.millis())));
+    let (mut inside, mut outside) = (Vec::new(), Vec::new());
+    for (key, cell) in cells {
+        if key.second > now.second() || !matches!(key.arm, Arm::Candidate | Arm::Shadow) {
+            continue;
+        }
+        let within = match from {
+            Some(from) => key.second.saturating_mul(1000) > from,
+            None => key.step == window.step,
+        };
+        if within { inside.push(cell) } else { outside.push(cell) }
     }
-    match signal.window {
-        Some(span) => key.second.saturating_mul(1000) > now.0.saturating_sub(span.millis()),
-        None => key.step == window.step,
-    }
+    let any = inside.iter().any(|cell| source.measured(signal.kind, cell) > 0);
+    if any || from.is_some() { inside } else { outside }
 }
 
 /// One look at an absolute limit.
 pub(crate) fn look<'a>(
     signal: &Signal,
     limit: f64,
-    cells: impl IntoIterator<Item = (&'a CellKey, &'a Cell)>,
+    cells: impl Iterator<Item = (&'a CellKey, &'a Cell)>,
     window: &Window,
     now: Timestamp,
 ) -> Limited {
     let source = Source::of(signal);
-    let cells = cells.into_iter().filter(|(key, _)| in_window(key, signal, window, now)).map(|(_, cell)| cell);
+    let cells = watched(signal, cells, window, now).into_iter();
     let judged = match signal.kind {
         SignalKind::Rate => rate(source, limit, signal.worse, cells),
         SignalKind::Score => score(source, limit, signal.worse, cells),

@@ -173,8 +173,7 @@ fn outside(feedback: &FeedbackCell, range: Option<(f64, f64)>) -> u64 {
             let value = bucket.value();
             (high >= 0.0 && value > high + slack(high)) || (low > 0.0 && value < low - slack(low))
         })
-        .map(|(_, times)| times)
-        .sum()
+        .fold(0, |sum, (_, times)| sum.saturating_add(times))
 }
 
 /// Which quantile is compared: the statistic's, or the median for means, which

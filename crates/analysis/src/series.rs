@@ -105,7 +105,9 @@ impl<'a> Series<'a> {
         let mut measured = BTreeMap::<Group, (u64, u64)>::new();
         for moment in &self.moments {
             let counts = measured.entry(moment.group).or_default();
-            let count = |cells: &[&Cell]| cells.iter().map(|cell| source.measured(kind, cell)).sum::<u64>();
+            let count = |cells: &[&Cell]| {
+                cells.iter().fold(0_u64, |sum, cell| sum.saturating_add(source.measured(kind, cell)))
+            };
             counts.0 = counts.0.saturating_add(count(&moment.candidate));
             counts.1 = counts.1.saturating_add(count(&moment.control));
         }

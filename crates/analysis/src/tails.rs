@@ -6,6 +6,10 @@
 
 use statrs::function::gamma::ln_gamma;
 
+/// Most terms of a tail that are summed: plenty for 10¹⁰ trials, and a bound on
+/// the time that absurd counts may take.
+const MAX_TERMS: u32 = 1_000_000;
+
 /// P(X ≥ x) for X the number of successes in `n` trials of probability `p`.
 pub fn upper(x: u64, n: u64, p: f64) -> f64 {
     if x == 0 {
@@ -36,11 +40,11 @@ fn outwards(x: u64, n: u64, p: f64) -> f64 {
         + (nf - xf) * (-p).ln_1p();
     let mut term = ln.exp();
     let (mut sum, odds, mut k) = (0.0, p / (1.0 - p), xf);
-    while term > sum * 1e-17 && term > 0.0 {
-        sum += term;
-        if k >= nf {
+    for _ in 0..MAX_TERMS {
+        if term <= sum * 1e-17 || k > nf {
             break;
         }
+        sum += term;
         term *= (nf - k) / (k + 1.0) * odds;
         k += 1.0;
     }

@@ -122,6 +122,7 @@ fn without_a_window_a_limit_looks_at_the_step() {
         verdict(&policy, &policy.signals[0], &trace.cells(), &window, Timestamp(150_000)).outcome
     };
     assert_eq!((at(0), at(1)), (Fail, Pass));
+    assert_eq!(at(2), Fail, "a step without outcomes of its own: those before it stand");
 }
 
 #[test]
