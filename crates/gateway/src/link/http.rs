@@ -62,8 +62,8 @@ impl HttpLink {
         let uri: http::Uri = base
             .parse()
             .map_err(|_| LinkError::Rejected(format!("`{base}` is not an address such as `http://control:8080`")))?;
-        if uri.authority().is_none() {
-            return Err(LinkError::Rejected(format!("`{base}` lacks a scheme; write for example `http://{base}`")));
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(LinkError::Rejected(format!("`{base}` does not begin with `http://` or `https://`")));
         }
         let mut bearer = header::HeaderValue::try_from(format!("Bearer {token}"))
             .map_err(|_| LinkError::Rejected("the gateway token has characters no header may have".to_owned()))?;
