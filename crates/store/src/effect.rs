@@ -62,7 +62,7 @@ fn read(row: &SqliteRow) -> Result<Effect, StoreError> {
         key: row.try_get("key")?,
         kind: row.try_get("kind")?,
         payload: serde_json::from_str(payload)
-            .map_err(|problem| StoreError::unreadable(format!("effect {id}"), problem))?,
+            .map_err(|error| StoreError::not_json(format!("effect {id}"), &error))?,
         not_before: Timestamp(row.try_get("not_before")?),
         attempts: row.try_get("attempts")?,
         error: row.try_get("error")?,
@@ -96,11 +96,13 @@ pub(crate) async fn done(
     id: i64,
     now: Timestamp,
 ) -> Result<(), CommitError> {
-    let updated = sqlx::query("UPDATE effects SET done_at = ?, error = NULL WHERE id = ? AND done_at IS NULL")
-        .bind(now.0)
-        .bind(id)
-        .execute(connection)
-        .await?;
+    let updated = sqlx::query(
+        "UPDATE effects SET done_at = ?, error = NULL WHERE id = ? AND done_at IS NULL",
+    )
+    .bind(now.0)
+    .bind(id)
+    .execute(connection)
+    .await?;
     if updated.rows_affected() == 1 { Ok(()) } else { Err(CommitError::EffectNotPending { id }) }
 }
 

@@ -11,22 +11,34 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No space left.
-    #[error("the disk that holds the data directory is full, so nothing was changed; free some space and repeat")]
+    #[error(
+        "the disk that holds the data directory is full, so nothing was changed; free some space and repeat"
+    )]
     Full,
     /// Not writable.
-    #[error("the data directory cannot be written; make it writable for the user Tidegate runs as and repeat ({0})")]
+    #[error(
+        "the data directory cannot be written; make it writable for the user Tidegate runs as and repeat ({0})"
+    )]
     ReadOnly(String),
     /// The file is not what was written.
-    #[error("the database is damaged; stop Tidegate and restore the data directory from a backup ({0})")]
+    #[error(
+        "the database is damaged; stop Tidegate and restore the data directory from a backup ({0})"
+    )]
     Corrupt(String),
     /// Another process holds the database, or writers queue up for too long.
-    #[error("the database is busy, so nothing was changed; repeat in a moment, and see that no other program has it open ({0})")]
+    #[error(
+        "the database is busy, so nothing was changed; repeat in a moment, and see that no other program has it open ({0})"
+    )]
     Busy(String),
     /// The operating system failed.
-    #[error("the data directory cannot be read or written; look at the disk and the system's log ({0})")]
+    #[error(
+        "the data directory cannot be read or written; look at the disk and the system's log ({0})"
+    )]
     Io(String),
     /// A stored document has a form this version does not know.
-    #[error("the stored {what} cannot be read; it was written by another version of Tidegate or altered ({problem})")]
+    #[error(
+        "the stored {what} cannot be read; it was written by another version of Tidegate or altered ({problem})"
+    )]
     Unreadable {
         /// Which document.
         what: String,
@@ -47,6 +59,17 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn unreadable(what: impl Into<String>, problem: impl ToString) -> Self {
         Self::Unreadable { what: what.into(), problem: problem.to_string() }
+    }
+
+    /// The place only: serde quotes the value it stumbles over, and that may be
+    /// somebody's answer.
+    pub(crate) fn not_json(what: impl Into<String>, error: &serde_json::Error) -> Self {
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => "a field is missing or of another kind",
+            _ => "it is not whole JSON",
+        };
+        let (line, column) = (error.line(), error.column());
+        Self::unreadable(what, format!("{kind}, line {line} column {column}"))
     }
 }
 
@@ -182,7 +205,9 @@ pub enum CommitError {
         problem: String,
     },
     /// The disk failed in the moment of making it durable.
-    #[error("it is unknown whether the change was stored, because the disk failed in that moment; look at the present state before you repeat it ({0})")]
+    #[error(
+        "it is unknown whether the change was stored, because the disk failed in that moment; look at the present state before you repeat it ({0})"
+    )]
     Unknown(StoreError),
     /// The store failed; nothing was changed.
     #[error(transparent)]
@@ -225,7 +250,9 @@ pub enum LogError {
         have: u64,
     },
     /// A checkpoint with another root than the log's.
-    #[error("the root signed for {size} entries is not the audit log's root at that size; nothing was saved")]
+    #[error(
+        "the root signed for {size} entries is not the audit log's root at that size; nothing was saved"
+    )]
     OtherRoot {
         /// Size of the checkpoint.
         size: u64,

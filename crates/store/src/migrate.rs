@@ -24,11 +24,7 @@ enum Found {
     Foreign,
 }
 
-pub(crate) async fn migrate(
-    db: &Db,
-    file: &Path,
-    steps: &[&'static str],
-) -> Result<(), OpenError> {
+pub(crate) async fn migrate(db: &Db, file: &Path, steps: &[&'static str]) -> Result<(), OpenError> {
     let file = || file.to_path_buf();
     let unusable = |problem| OpenError::State { file: file(), problem };
     let version = match found(db).await.map_err(unusable)? {
@@ -41,9 +37,11 @@ pub(crate) async fn migrate(
         return Err(OpenError::Newer { file: file(), found: version, known });
     }
     for (version, sql) in (1..).zip(steps).skip(usize::try_from(version).unwrap_or(usize::MAX)) {
-        apply(db, version, sql)
-            .await
-            .map_err(|problem| OpenError::Migration { file: file(), version, problem })?;
+        apply(db, version, sql).await.map_err(|problem| OpenError::Migration {
+            file: file(),
+            version,
+            problem,
+        })?;
     }
     Ok(())
 }
@@ -59,8 +57,9 @@ async fn found(db: &Db) -> Result<Found, StoreError> {
     if !tables.iter().any(|table| table == "tidegate_schema") {
         return Ok(Found::Foreign);
     }
-    let version: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(version) FROM tidegate_schema").fetch_one(db.readers()).await?;
+    let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM tidegate_schema")
+        .fetch_one(db.readers())
+        .await?;
     Ok(Found::Version(version.unwrap_or(0)))
 }
 

@@ -303,7 +303,7 @@ fn read<T: DeserializeOwned>(kind: Kind, row: &SqliteRow) -> Result<Versioned<T>
     let id: String = row.try_get("id")?;
     let doc: &str = row.try_get("doc")?;
     let doc = serde_json::from_str(doc)
-        .map_err(|problem| StoreError::unreadable(format!("{kind} `{id}`"), problem))?;
+        .map_err(|error| StoreError::not_json(format!("{kind} `{id}`"), &error))?;
     Ok(Versioned {
         generation: Generation(unsigned(row.try_get("generation")?, "a stored generation")?),
         created_at: Timestamp(row.try_get("created_at")?),

@@ -29,7 +29,8 @@ impl Store {
     /// is full or cannot be written, a damaged file.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         make_directory(path)?;
-        let state = open_file(&path.join("state.db"), SqliteSynchronous::Full, migrate::STATE).await?;
+        let state =
+            open_file(&path.join("state.db"), SqliteSynchronous::Full, migrate::STATE).await?;
         let telemetry =
             open_file(&path.join("telemetry.db"), SqliteSynchronous::Normal, migrate::TELEMETRY)
                 .await

@@ -76,13 +76,15 @@ async fn entry(
 pub(crate) async fn state<'e>(
     executor: impl sqlx::Executor<'e, Database = Sqlite>,
 ) -> Result<(u64, Hash), StoreError> {
-    let row =
-        sqlx::query("SELECT size, root FROM log_state WHERE one = 1").fetch_optional(executor).await?;
+    let row = sqlx::query("SELECT size, root FROM log_state WHERE one = 1")
+        .fetch_optional(executor)
+        .await?;
     match row {
         None => Ok((0, empty_root())),
-        Some(row) => {
-            Ok((unsigned(row.try_get("size")?, "the size of the audit log")?, hash(row.try_get("root")?)?))
-        }
+        Some(row) => Ok((
+            unsigned(row.try_get("size")?, "the size of the audit log")?,
+            hash(row.try_get("root")?)?,
+        )),
     }
 }
 

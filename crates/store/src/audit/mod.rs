@@ -36,7 +36,7 @@ impl LogEntry {
     /// An entry written by a version that knew more.
     pub fn entry(&self) -> Result<Entry, StoreError> {
         serde_json::from_slice(&self.bytes)
-            .map_err(|e| StoreError::unreadable(format!("audit entry {}", self.index), e))
+            .map_err(|e| StoreError::not_json(format!("audit entry {}", self.index), &e))
     }
 }
 
@@ -75,11 +75,12 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn log_entries(&self, from: u64, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
-        let rows = sqlx::query("SELECT idx, entry FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?")
-            .bind(signed(from, "a place in the audit log")?)
-            .bind(i64::from(limit.min(MAX_PAGE)))
-            .fetch_all(self.state.readers())
-            .await?;
+        let rows =
+            sqlx::query("SELECT idx, entry FROM log_entries WHERE idx >= ? ORDER BY idx LIMIT ?")
+                .bind(signed(from, "a place in the audit log")?)
+                .bind(i64::from(limit.min(MAX_PAGE)))
+                .fetch_all(self.state.readers())
+                .await?;
         rows.iter().map(read).collect()
     }
 
@@ -170,9 +171,10 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        let row = sqlx::query("SELECT size, root, note, at FROM checkpoints ORDER BY size DESC LIMIT 1")
-            .fetch_optional(self.state.readers())
-            .await?;
+        let row =
+            sqlx::query("SELECT size, root, note, at FROM checkpoints ORDER BY size DESC LIMIT 1")
+                .fetch_optional(self.state.readers())
+                .await?;
         row.map(|row| {
             Ok(Checkpoint {
                 size: unsigned(row.try_get("size")?, "the size of the audit log")?,

@@ -35,7 +35,7 @@ pub(super) async fn merge(
         }
         None => serde_json::to_string(cell),
     };
-    let json = json.map_err(|e| StoreError::unreadable("cell", e))?;
+    let json = json.map_err(|e| StoreError::not_json("cell", &e))?;
     sqlx::query(
         "INSERT INTO cells (rollout, second, app, release, arm, step, share, cell)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -56,7 +56,7 @@ pub(super) async fn merge(
 }
 
 fn parse(text: &str) -> Result<Cell, StoreError> {
-    serde_json::from_str(text).map_err(|e| StoreError::unreadable("cell", e))
+    serde_json::from_str(text).map_err(|e| StoreError::not_json("cell", &e))
 }
 
 fn read(row: &SqliteRow) -> Result<(CellKey, Cell), StoreError> {

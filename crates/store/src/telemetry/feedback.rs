@@ -48,12 +48,13 @@ pub(super) async fn retry(
     .await?;
     for row in rows {
         let feedback: Feedback = serde_json::from_str(row.try_get("feedback")?)
-            .map_err(|e| StoreError::unreadable("feedback", e))?;
+            .map_err(|e| StoreError::not_json("feedback", &e))?;
         let at = Timestamp(row.try_get("at")?);
         if let Some(record) = record_of(connection, at, &feedback).await? {
             count(connection, at, &feedback, &record, counted, done).await?;
         }
-        forget(connection, "DELETE FROM waiting_feedback WHERE seq = ?", row.try_get("seq")?).await?;
+        forget(connection, "DELETE FROM waiting_feedback WHERE seq = ?", row.try_get("seq")?)
+            .await?;
     }
     done.feedback_unknown +=
         forget(connection, "DELETE FROM waiting_feedback WHERE until < ?", now.0).await?;
@@ -119,7 +120,7 @@ async fn record_of(
     let record: Option<String> = query.fetch_optional(connection).await?;
     record
         .map(|text| {
-            serde_json::from_str(&text).map_err(|e| StoreError::unreadable("request record", e))
+            serde_json::from_str(&text).map_err(|e| StoreError::not_json("request record", &e))
         })
         .transpose()
 }
@@ -169,8 +170,7 @@ async fn wait(
     feedback: &Feedback,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let json =
-        serde_json::to_string(feedback).map_err(|e| StoreError::unreadable("feedback", e))?;
+    let json = serde_json::to_string(feedback).map_err(|e| StoreError::not_json("feedback", &e))?;
     let kept = sqlx::query(
         "INSERT INTO waiting_feedback (at, until, id, app, subject, shadow, feedback)
          SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT COUNT(*) FROM waiting_feedback) < ?",

@@ -2,8 +2,8 @@
 
 use super::{cells, feedback, requests};
 use crate::{Store, StoreError};
-use analysis::cells::Cells;
 use analysis::Batch;
+use analysis::cells::Cells;
 use domain::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
@@ -56,10 +56,8 @@ async fn take_in(
     if before.is_some_and(|seq| seq >= batch.seq) {
         return Ok(Ingested { duplicate: true, ..Ingested::default() });
     }
-    let mut done = Ingested {
-        missed: before.map_or(0, |seq| batch.seq - seq - 1),
-        ..Ingested::default()
-    };
+    let mut done =
+        Ingested { missed: before.map_or(0, |seq| batch.seq - seq - 1), ..Ingested::default() };
     let mut counted: Cells = batch.cells.iter().cloned().collect();
     for record in &batch.records {
         done.records += requests::insert(connection, record).await?;

@@ -79,7 +79,7 @@ pub(super) async fn insert(
     record: &RequestRecord,
 ) -> Result<u64, StoreError> {
     let json =
-        serde_json::to_string(record).map_err(|e| StoreError::unreadable("request record", e))?;
+        serde_json::to_string(record).map_err(|e| StoreError::not_json("request record", &e))?;
     let done = sqlx::query(
         "INSERT INTO requests (id, arm, at, app, release, rollout, subject, record)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, arm) DO NOTHING",
@@ -98,7 +98,7 @@ pub(super) async fn insert(
 }
 
 fn parse(text: &str) -> Result<RequestRecord, StoreError> {
-    serde_json::from_str(text).map_err(|e| StoreError::unreadable("request record", e))
+    serde_json::from_str(text).map_err(|e| StoreError::not_json("request record", &e))
 }
 
 impl Store {
@@ -108,11 +108,12 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn request(&self, id: &RequestId) -> Result<Vec<RequestRecord>, StoreError> {
-        let records: Vec<String> =
-            sqlx::query_scalar("SELECT record FROM requests WHERE id = ? ORDER BY arm = 'shadow', seq")
-                .bind(id.as_str())
-                .fetch_all(self.telemetry.readers())
-                .await?;
+        let records: Vec<String> = sqlx::query_scalar(
+            "SELECT record FROM requests WHERE id = ? ORDER BY arm = 'shadow', seq",
+        )
+        .bind(id.as_str())
+        .fetch_all(self.telemetry.readers())
+        .await?;
         records.iter().map(|text| parse(text)).collect()
     }
 

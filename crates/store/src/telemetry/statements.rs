@@ -55,7 +55,14 @@ pub struct StatementQuery {
 
 impl Default for StatementQuery {
     fn default() -> Self {
-        Self { request: None, rollout: None, arm: None, name: None, limit: DEFAULT_PAGE, cursor: None }
+        Self {
+            request: None,
+            rollout: None,
+            arm: None,
+            name: None,
+            limit: DEFAULT_PAGE,
+            cursor: None,
+        }
     }
 }
 

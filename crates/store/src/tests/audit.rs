@@ -94,7 +94,8 @@ async fn the_tiles_hold_the_whole_log() {
                 from_bundles.extend(entries.into_iter().map(leaf_hash));
             }
             TileKind::Hashes { level } => {
-                let bytes = home.store.log_tile(level, tile.index, tile.width).await.unwrap().unwrap();
+                let bytes =
+                    home.store.log_tile(level, tile.index, tile.width).await.unwrap().unwrap();
                 let want: Vec<Hash> = tile
                     .nodes()
                     .iter()
@@ -108,8 +109,14 @@ async fn the_tiles_hold_the_whole_log() {
         }
     }
     assert_eq!(from_bundles, leaves);
-    for (level, index, width) in [(0, 2, 89), (0, 3, 1), (1, 0, 3), (0, 0, 0), (0, 0, 257), (9, 0, 1)] {
-        assert_eq!(home.store.log_tile(level, index, width).await.unwrap(), None, "{level}/{index}");
+    for (level, index, width) in
+        [(0, 2, 89), (0, 3, 1), (1, 0, 3), (0, 0, 0), (0, 0, 257), (9, 0, 1)]
+    {
+        assert_eq!(
+            home.store.log_tile(level, index, width).await.unwrap(),
+            None,
+            "{level}/{index}"
+        );
     }
     assert_eq!(home.store.log_bundle(u64::MAX, 256).await.unwrap(), None);
     assert_eq!(home.store.log_bundle(2, 89).await.unwrap(), None);
@@ -165,7 +172,10 @@ async fn a_log_whose_hashes_were_tampered_with_is_not_grown() {
     let home = Home::new().await;
     grow(&home.store, 3).await;
     let mut writing = home.store.state.write().await.unwrap();
-    sqlx::query("UPDATE log_state SET root = zeroblob(32)").execute(writing.connection()).await.unwrap();
+    sqlx::query("UPDATE log_state SET root = zeroblob(32)")
+        .execute(writing.connection())
+        .await
+        .unwrap();
     writing.commit().await.unwrap();
     let mut tx = Tx::new(NOW);
     tx.audit(entry("x", "y"));
@@ -180,7 +190,12 @@ async fn actions(store: &Store, query: AuditQuery) -> Vec<String> {
 }
 
 fn at(action: &str, at: i64, actor: Actor, app: &str) -> Entry {
-    Entry { at: Timestamp(at), actor, app: app.parse().ok(), ..entry(action, &format!("app/{app}")) }
+    Entry {
+        at: Timestamp(at),
+        actor,
+        app: app.parse().ok(),
+        ..entry(action, &format!("app/{app}"))
+    }
 }
 
 #[tokio::test]
@@ -201,7 +216,10 @@ async fn entries_are_found_by_who_what_where_and_when() {
         (AuditQuery { app: "one".parse().ok(), ..all() }, vec!["b", "a"]),
         (AuditQuery { action: Some("a".to_owned()), ..all() }, vec!["a", "a"]),
         (AuditQuery { object: Some("app/two".to_owned()), actor: Some(ana), ..all() }, vec!["c"]),
-        (AuditQuery { since: Some(Timestamp(20)), until: Some(Timestamp(40)), ..all() }, vec!["c", "b"]),
+        (
+            AuditQuery { since: Some(Timestamp(20)), until: Some(Timestamp(40)), ..all() },
+            vec!["c", "b"],
+        ),
     ] {
         assert_eq!(actions(&home.store, query.clone()).await, want, "{query:?}");
     }

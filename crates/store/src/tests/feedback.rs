@@ -84,12 +84,8 @@ async fn one_input_speaks_once_per_arm() {
 #[tokio::test]
 async fn outside_a_rollout_each_request_speaks_for_itself() {
     let home = Home::new().await;
-    let stable = |n| RequestRecord {
-        input: record(1).input,
-        arm: Arm::Stable,
-        rollout: None,
-        ..record(n)
-    };
+    let stable =
+        |n| RequestRecord { input: record(1).input, arm: Arm::Stable, rollout: None, ..record(n) };
     home.store.ingest(&batch(1, &[stable(1), stable(2)]), NOW).await.unwrap();
     let said = [
         (LATER, about(&stable(1).id, 1.0)),
@@ -140,11 +136,8 @@ async fn feedback_that_overtakes_its_record_waits_for_it() {
     let home = Home::new().await;
     let subject = record(2).subject;
     let label = Feedback { shadow: true, ..about(&record(3).id, 1.0) };
-    let early = [
-        (LATER, about(&record(1).id, 1.0)),
-        (LATER, by_subject(&subject, 0.0)),
-        (LATER, label),
-    ];
+    let early =
+        [(LATER, about(&record(1).id, 1.0)), (LATER, by_subject(&subject, 0.0)), (LATER, label)];
     let done = say(&home.store, 1, &early).await;
     assert_eq!((done.feedback_waiting, done.feedback_counted), (3, 0));
     // A served answer is not the mirrored one the label speaks of.

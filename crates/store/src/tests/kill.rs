@@ -25,6 +25,7 @@ fn command(n: u64) -> Tx {
 /// The victim: commits for ever and says so after each. Only does anything when
 /// started by the test below.
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how the parent names the directory")]
 async fn victim() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
     let store = Store::open(Path::new(&directory)).await.unwrap();

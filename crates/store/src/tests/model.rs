@@ -94,7 +94,8 @@ async fn check(transactions: Vec<Vec<(u8, Op)>>) {
             Err(CommitError::Conflict { .. }) => assert!(!fits, "refused {ops:?}"),
             Err(other) => panic!("{other}"),
         }
-        let want = model.iter().filter_map(|(name, (last, n))| Some((*name, (*last, (*n)?)))).collect();
+        let want =
+            model.iter().filter_map(|(name, (last, n))| Some((*name, (*last, (*n)?)))).collect();
         assert_eq!(stored(&home.store).await, want, "after {ops:?}");
         assert_eq!(home.store.log_size().await.unwrap(), log);
     }

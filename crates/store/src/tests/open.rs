@@ -14,7 +14,10 @@ async fn what_was_stored_is_there_after_opening_again() {
     assert!(!home.directory.path().join("state.db-wal").exists(), "closing leaves tidy files");
     let again = Store::open(home.directory.path()).await.unwrap();
     assert_eq!(doc(&again, "a").await, Some((1, 1)));
-    assert!(matches!(create(&home.store, "b", 1).await.map(|_| ()), Ok(())), "a closed store opens again to write");
+    assert!(
+        matches!(create(&home.store, "b", 1).await.map(|_| ()), Ok(())),
+        "a closed store opens again to write"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +81,10 @@ async fn other_files_are_recognised() {
     let garbage = tempfile::tempdir().unwrap();
     std::fs::write(garbage.path().join("state.db"), vec![b'x'; 5000]).unwrap();
     let text = refused(garbage.path()).await;
-    assert!(text.contains("damaged") && text.contains("backup") && text.contains("state.db"), "{text}");
+    assert!(
+        text.contains("damaged") && text.contains("backup") && text.contains("state.db"),
+        "{text}"
+    );
 
     let telemetry = tempfile::tempdir().unwrap();
     std::fs::write(telemetry.path().join("telemetry.db"), vec![b'x'; 5000]).unwrap();
@@ -97,7 +103,7 @@ async fn one_controller_at_a_time() {
     let error = other.claim().unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error:?}");
     drop(claim);
-    other.claim().unwrap();
+    drop(other.claim().unwrap());
 }
 
 #[test]

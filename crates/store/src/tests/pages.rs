@@ -12,10 +12,8 @@ fn app(i: u64) -> AppName {
 async fn fill(store: &Store, kind: Kind, numbers: std::ops::Range<u64>) {
     let mut tx = Tx::new(NOW);
     for i in numbers {
-        let index = Index::none()
-            .app(&app(i))
-            .state(STATES[(i % 3) as usize])
-            .parent(RolloutId(i % 5));
+        let index =
+            Index::none().app(&app(i)).state(STATES[(i % 3) as usize]).parent(RolloutId(i % 5));
         tx.create(kind, format!("o-{i:05}"), &Doc { n: i }, index);
     }
     store.commit(tx).await.unwrap();
@@ -135,4 +133,6 @@ async fn a_document_of_another_form_is_named() {
     let error = home.store.get::<Other>(Kind::Change, "o-00000").await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("change `o-00000`") && text.contains("another version"), "{text}");
+    let error = home.store.get::<Vec<String>>(Kind::Change, "o-00000").await.unwrap_err();
+    assert!(!error.to_string().contains("map"), "no content and no type names: {error}");
 }
