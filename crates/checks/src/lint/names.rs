@@ -1,59 +1,9 @@
-//! The filters, tests and functions the engine knows.
+//! The filters, tests and functions a template may use.
 //!
-//! The engine does not list its own; a test here asks it about every name, so
-//! that the lists cannot promise what the engine refuses.
+//! The engine does not list its own tests and functions; a test here asks it
+//! about every name, so that the lists cannot promise what it refuses.
 
-/// `value | name`.
-pub(super) const FILTERS: [&str; 48] = [
-    "abs",
-    "attr",
-    "batch",
-    "bool",
-    "capitalize",
-    "chain",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "format",
-    "groupby",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "lines",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "pprint",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sort",
-    "split",
-    "string",
-    "sum",
-    "title",
-    "tojson",
-    "trim",
-    "unique",
-    "upper",
-    "zip",
-];
+pub(super) use crate::template::FILTERS;
 
 /// `value is name`.
 pub(super) const TESTS: [&str; 42] = [

@@ -30,7 +30,7 @@ pub(super) fn judge(
         Role::Test if names::TESTS.contains(&plain.as_str()) => None,
         Role::Variable => Some(unknown_variable(name, uses, content, &source, range)),
         Role::Function => Some(unknown("function", name, &names::FUNCTIONS, &source, range)),
-        Role::Filter => Some(unknown("filter", name, &names::FILTERS, &source, range)),
+        Role::Filter => Some(unknown("filter", name, names::FILTERS, &source, range)),
         Role::Test => Some(unknown("test", name, &names::TESTS, &source, range)),
         Role::Partial => {
             let known: Vec<&str> = content.partials.keys().map(String::as_str).collect();

@@ -1,6 +1,7 @@
 //! The engine behind prompts and replay keys: minijinja with limits.
 
 use super::error::{Fault, TemplateError};
+use super::filters;
 use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
@@ -42,6 +43,7 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn new() -> Self {
         let mut env = Environment::new();
+        filters::install(&mut env);
         // `debug()` would print every variable into the prompt.
         env.remove_global("debug");
         env.set_debug(false);

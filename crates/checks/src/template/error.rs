@@ -3,6 +3,7 @@
 //! Neither ever carries a value of a request: a [`RenderError`] may be logged.
 
 use super::engine::{Failure, MAX_RENDERED_BYTES};
+use super::filters;
 use crate::source::Source;
 use domain::finding::Place;
 use minijinja::{Error, ErrorKind};
@@ -105,7 +106,7 @@ impl Fault {
         {
             inner = deeper;
         }
-        if inner.kind() == ErrorKind::WriteFailure {
+        if inner.kind() == ErrorKind::WriteFailure && !filters::is_refusal(inner) {
             return Self::too_long();
         }
         Self {
@@ -166,6 +167,8 @@ fn words(error: &Error) -> String {
         ErrorKind::UnknownMethod => "unknown method".into(),
         ErrorKind::MissingArgument => "an argument is missing".into(),
         ErrorKind::TooManyArguments => "too many arguments".into(),
+        // Only refusals of our own filters come here; they quote nothing.
+        ErrorKind::WriteFailure => detail.into(),
         ErrorKind::CannotUnpack => "a value cannot be unpacked".into(),
         _ => "a value is of the wrong type, or too deep, for what is done with it".into(),
     }

@@ -7,7 +7,8 @@
 //! - only declared variables reach a template, and a missing one is an error
 //!   that names all that are missing, never an empty gap in a prompt;
 //! - rendering is bounded in steps ([`FUEL`]), in recursion and in output
-//!   ([`MAX_RENDERED_BYTES`]), because templates are written by people;
+//!   ([`MAX_RENDERED_BYTES`]), and so are the arguments of filters, because
+//!   templates are written by people and fed by requests;
 //! - error texts show the template, never the values of a request.
 //!
 //! Undefined names are strict: printing, looping over or branching on one is an
@@ -16,6 +17,7 @@
 
 mod engine;
 mod error;
+mod filters;
 mod key;
 mod prompt;
 mod values;
@@ -25,5 +27,7 @@ pub use engine::{
     FUEL, MAX_ELIFS, MAX_RENDERED_BYTES, MAX_TAG_TOKENS, MAX_TEMPLATE_BYTES, RECURSION_LIMIT,
 };
 pub use error::{RenderError, TemplateError};
+pub(crate) use filters::FILTERS;
+pub use filters::{MAX_COUNT, MAX_ITEMS};
 pub use key::KeyTemplate;
 pub use prompt::{Prompt, ROLES, Rendered};

@@ -124,6 +124,48 @@ fn endless_work_is_refused() {
 }
 
 #[test]
+fn filters_cannot_be_made_to_fill_the_memory() {
+    let sent = json!({"v": "a\nb", "n": 4_000_000_000_u64, "l": [1]});
+    let declared = json!({"v": {}, "n": {}, "l": {}});
+    for (text, why) in [
+        ("{{ v | indent(n) }}", "number"),
+        ("{{ v | indent(width=n) }}", "number"),
+        ("{{ l | batch(n, 0) | length }}", "number"),
+        ("{{ l | slice(n) | length }}", "number"),
+        ("{{ l | tojson(n) }}", "number"),
+        ("{{ '%4000000000d' | format(7) }}", "width"),
+        ("{{ '%*d' | format(4000000000, 7) }}", "width"),
+        ("{{ '%.99999d' | format(7) }}", "width"),
+        ("{{ (l * 90000000) | list | length }}", "too long for a filter"),
+        ("{{ (l * 90000000) | sort | length }}", "too long for a filter"),
+        ("{{ ('x' * 90000) | replace('x', 'y' * 90000) | length }}", "result of a filter"),
+        ("{{ (['x' * 90000] * 9000) | join('') | length }}", "result of a filter"),
+    ] {
+        let error = one(text, declared.clone(), sent.clone()).unwrap_err();
+        assert!(error.to_string().contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn filters_do_their_work_behind_the_bounds() {
+    let sent = json!({"l": [3, 1, 2], "s": "a\nb"});
+    for (text, rendered) in [
+        ("{{ l | sort | join(', ') }}", "1, 2, 3"),
+        ("{{ s | indent(2) }}", "a\n  b"),
+        ("{{ '%.2f' | format(3.14159) }}", "3.14"),
+        ("{{ l | map('string') | list | length }}", "3"),
+        ("{{ l | select('odd') | join }}", "31"),
+        ("{{ s | replace('a', 'c') | upper }}", "C\nB"),
+        ("{{ l | batch(2, 0) | list | tojson }}", "[[3, 1], [2, 0]]"),
+        ("{{ missing | default('x') }}{{ missing | d('y') }}", "xy"),
+        ("{{ l | sort(reverse=true) | first }}", "3"),
+    ] {
+        let declared = json!({"l": {}, "s": {}});
+        assert_eq!(one(text, declared, sent.clone()).as_deref(), Ok(rendered), "{text}");
+    }
+}
+
+#[test]
 fn nesting_is_refused_before_it_reaches_the_stack() {
     for text in [
         format!("{{{{ {}1 }}}}", "1+".repeat(50_000)),
