@@ -28,6 +28,7 @@ mod bump;
 pub mod caller;
 pub mod changes;
 mod effects;
+mod evidence;
 pub mod gates;
 mod git;
 mod incidents;
@@ -102,6 +103,7 @@ pub struct Control {
     pub(crate) heard: Notify,
     /// Wakes the loop of [`reconcile`].
     pub(crate) wake: Notify,
+    pub(crate) evidence: Mutex<BTreeMap<domain::ids::RolloutId, evidence::Evidence>>,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
@@ -142,6 +144,7 @@ impl Control {
             signing_log: Mutex::new(()),
             heard: Notify::new(),
             wake: Notify::new(),
+            evidence: Mutex::new(BTreeMap::new()),
             looked_at: std::sync::Mutex::new(None),
         });
         control.start_new_apps().await?;

@@ -45,7 +45,7 @@ impl Control {
             if record.doc.state.phase.is_final() || !self.is_due(&record.doc, now) {
                 return Ok(());
             }
-            let cells = self.store.cells(id, i64::MIN, i64::MAX).await?;
+            let cells = self.evidence(id, now).await?;
             let seen = self.observe(&record.doc, &cells, now);
             let stepped = step(&record.doc.state, &seen, now);
             if stepped.state == record.doc.state {
@@ -55,6 +55,7 @@ impl Control {
             let mut next = record.doc.clone();
             next.harm = Harm::of(&cells, &record.doc.state.policy);
             next.report = Some(stepped.report.clone());
+            let final_now = stepped.state.phase.is_final();
             let turn = Turn {
                 before: &record.doc.state,
                 state: stepped.state,
@@ -68,6 +69,10 @@ impl Control {
             let mut tx = Tx::new(now);
             tx.create(Kind::Tick, tick, &stepped.report, Index::none().parent(id));
             match self.store_turn(tx, &record, next, turn).await {
+                Ok(_) if final_now => {
+                    self.forget_evidence(id).await;
+                    return Ok(());
+                }
                 Ok(_) => return Ok(()),
                 Err(TurnError::Conflict) => continue,
                 Err(TurnError::Other(problem)) => return Err(problem),
