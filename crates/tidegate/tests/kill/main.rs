@@ -30,9 +30,12 @@ use world::World;
 const KILLS: u64 = 200;
 /// Apps with a rollout of their own at any time.
 const APPS: usize = 3;
-/// How long a server may live: long enough to get somewhere, short enough to be
-/// hit in the middle of it. From its start, so that some die before they listen.
-const LIFE_MS: std::ops::Range<u64> = 20..650;
+/// One kill in four comes this long after the process started, which is often
+/// before it listens.
+const EARLY_MS: u64 = 300;
+/// The others come this long after it was ready: enough to get somewhere, little
+/// enough to be hit in the middle of it.
+const LATER_MS: u64 = 450;
 /// How long everything may take after the last kill.
 const SETTLE_WITHIN: Duration = Duration::from_secs(90);
 
@@ -58,7 +61,12 @@ async fn rollouts_end_as_they_would_have_however_often_the_server_is_killed() {
     let mut dice = world::Dice::new(seed);
     for n in 1..=kills {
         world.start().await;
-        let life = LIFE_MS.start + dice.roll(LIFE_MS.end - LIFE_MS.start);
+        let life = if dice.roll(4) == 0 {
+            dice.roll(EARLY_MS)
+        } else {
+            world.wait_until_ready().await;
+            dice.roll(LATER_MS)
+        };
         tokio::time::sleep(Duration::from_millis(life)).await;
         world.kill().await;
         if n % 50 == 0 {

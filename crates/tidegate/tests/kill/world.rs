@@ -120,6 +120,23 @@ impl World {
         *self.child.lock().await = Some(child);
     }
 
+    /// Waits until the server takes requests.
+    pub async fn wait_until_ready(&self) {
+        let ready = async {
+            while self.api("admin", Method::GET, "whoami", &Value::Null).await.is_none() {
+                if let Some(child) = self.child.lock().await.as_mut()
+                    && let Ok(Some(status)) = child.try_wait()
+                {
+                    panic!("the server ended by itself ({status}):\n{}", self.log_tail());
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ready)
+            .await
+            .unwrap_or_else(|_| panic!("the server does not come up:\n{}", self.log_tail()));
+    }
+
     /// Ends the server by SIGKILL. It must have been alive: a server that ended
     /// by itself is a failure of its own.
     pub async fn kill(&self) {

@@ -4,7 +4,7 @@ use crate::tree::{crates, files, read, shipped, sources};
 
 /// Longest source file, in lines of shipped code without comments: a file is
 /// one noun.
-const LONGEST: usize = 500;
+const LONGEST: usize = 550;
 /// Largest tracked file that is not a recording, in bytes.
 const LARGEST: u64 = 300_000;
 
@@ -17,7 +17,9 @@ fn every_source_file_says_what_it_is_for() {
             && (f.starts_with("xtask/src/") || f.starts_with("fuzz/") || f.starts_with("bench/"))
     });
     for file in all.into_iter().chain(more) {
-        if !read(&file).starts_with("//! ") {
+        // Files of tests alone say it in the names of the tests.
+        let only_tests = file.ends_with("/tests.rs") || file.contains("/tests/");
+        if !only_tests && !read(&file).starts_with("//! ") {
             wrong.push(format!("{file}: begin with `//!`: what for, what must stay true"));
         }
     }

@@ -17,13 +17,11 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(&full).unwrap_or_else(|e| panic!("{path} cannot be read: {e}"))
 }
 
-/// Every file that git tracks or would track, by its path from the root. Falls
+/// Every file that git tracks, by its path from the root. Falls
 /// back to a walk where there is no git folder (a source archive).
 pub fn files() -> Vec<String> {
-    let listed = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
-        .current_dir(root())
-        .output();
+    let listed =
+        Command::new("git").args(["ls-files", "--cached", "-z"]).current_dir(root()).output();
     let mut names: Vec<String> = match listed {
         Ok(output) if output.status.success() => String::from_utf8(output.stdout)
             .expect("paths are UTF-8")
