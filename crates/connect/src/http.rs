@@ -103,11 +103,18 @@ impl Client {
     ///
     /// # Errors
     /// When no head of a response arrived. A status of any kind is no error here.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, SendError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.inner.request(request).await.map_err(|error| {
             let cause = innermost(&error);
-            if error.is_connect() { SendError::Connect { host, cause } } else { SendError::Cut { host, cause } }
+            if error.is_connect() {
+                SendError::Connect { host, cause }
+            } else {
+                SendError::Cut { host, cause }
+            }
         })
     }
 }

@@ -15,12 +15,7 @@
 //! - prompts, answers and keys print redacted.
 #![cfg_attr(
     test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        reason = "tests may panic"
-    )
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
 pub mod http;

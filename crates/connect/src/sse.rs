@@ -151,7 +151,9 @@ mod tests {
     #[test]
     fn every_byte_passes_whatever_the_frames() {
         for newline in ["\n", "\r\n", "\r"] {
-            let text = format!("data: eins{newline}{newline}: ping{newline}{newline}data: zwö{newline}data: lf{newline}{newline}");
+            let text = format!(
+                "data: eins{newline}{newline}: ping{newline}{newline}data: zwö{newline}data: lf{newline}{newline}"
+            );
             for size in 1..=text.len() {
                 let (pieces, rest) = cut(&text, size);
                 assert_eq!(pieces.concat() + &rest, text, "{newline:?} {size}");

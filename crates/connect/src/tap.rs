@@ -271,7 +271,10 @@ mod tests {
         let cases = [
             ("data: {\"choices\":[\n\n", Heard::Garbage(good.len())),
             ("data: <html>\n\n", Heard::Garbage(good.len())),
-            ("data: {\"error\":{\"message\":\"x\"}}\n\n", Heard::Error(good.len(), Bytes::from_static(b"{\"message\":\"x\"}"))),
+            (
+                "data: {\"error\":{\"message\":\"x\"}}\n\n",
+                Heard::Error(good.len(), Bytes::from_static(b"{\"message\":\"x\"}")),
+            ),
         ];
         for (bad, heard) in cases {
             assert_eq!(Tap::default().listen(format!("{good}{bad}").as_bytes()), heard, "{bad}");

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
 
 use bytes::Bytes;
-use tidegate_connect as connect;
 use connect::http::Client;
-use connect::provider::{Call, FailureKind, Prepared, Recordings, Reply, ReplyBody, Stock, rules_call};
+use connect::provider::{
+    Call, FailureKind, Prepared, Recordings, Reply, ReplyBody, Stock, rules_call,
+};
 use connect::sse;
 use domain::ids::Digest;
 use domain::snapshot::{ModelContent, Provider};
@@ -12,12 +13,17 @@ use domain::units::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_connect as connect;
 use tokio::time::Instant;
 
 const TEXT: &str = "The parcel left on Monday, and it should arrive within three working days.";
 
 fn replay(latency: bool) -> Prepared {
-    let first = format!("{}\n{}\n", json!({"model": "m", "key": "a", "response": "old"}), json!({"model": "other", "key": "b", "response": "x"}));
+    let first = format!(
+        "{}\n{}\n",
+        json!({"model": "m", "key": "a", "response": "old"}),
+        json!({"model": "other", "key": "b", "response": "x"})
+    );
     let second = json!({"model": "m", "key": "a", "response": TEXT, "prompt_tokens": 40, "completion_tokens": 15, "latency_ms": 1200}).to_string();
     let files: Vec<(Digest, Arc<Recordings>)> = [first, second]
         .iter()
@@ -27,7 +33,11 @@ fn replay(latency: bool) -> Prepared {
         })
         .collect();
     let content = ModelContent {
-        provider: Provider::Replay { key: String::new(), recordings: files.iter().map(|f| f.0).collect(), latency },
+        provider: Provider::Replay {
+            key: String::new(),
+            recordings: files.iter().map(|f| f.0).collect(),
+            latency,
+        },
         provider_model: "m".to_owned(),
         context_window: 1000,
         tokenizer: "o200k_base".to_owned(),
@@ -67,7 +77,10 @@ async fn events(reply: Reply) -> Vec<String> {
         bytes.extend_from_slice(&piece.unwrap());
     }
     assert!(stream.ended_well());
-    sse::events(&bytes).filter_map(|(_, data)| data).map(|d| String::from_utf8(d).unwrap()).collect()
+    sse::events(&bytes)
+        .filter_map(|(_, data)| data)
+        .map(|d| String::from_utf8(d).unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -88,7 +101,10 @@ async fn a_missing_recording_names_the_key_and_the_model() {
     for key in ["b", "nowhere"] {
         let failure = replay(false).call(&Client::new(), call(key)).await.expect_err("missing");
         assert_eq!(failure.kind, FailureKind::NoRecording);
-        assert!(failure.message.contains(&format!("`{key}`")) && failure.message.contains("`m`"), "{failure}");
+        assert!(
+            failure.message.contains(&format!("`{key}`")) && failure.message.contains("`m`"),
+            "{failure}"
+        );
     }
 }
 
@@ -99,18 +115,26 @@ async fn a_stream_has_role_pieces_end_usage_and_done() {
         let events = events(replay(false).call(&Client::new(), call).await.unwrap()).await;
         let (done, chunks) = events.split_last().unwrap();
         assert_eq!(done, "[DONE]");
-        let mut chunks: Vec<Value> = chunks.iter().map(|c| serde_json::from_str(c).unwrap()).collect();
+        let mut chunks: Vec<Value> =
+            chunks.iter().map(|c| serde_json::from_str(c).unwrap()).collect();
         for chunk in &chunks {
-            assert_eq!((&chunk["id"], &chunk["object"], &chunk["model"]), (&json!("chatcmpl-1"), &json!("chat.completion.chunk"), &json!("m")));
+            assert_eq!(
+                (&chunk["id"], &chunk["object"], &chunk["model"]),
+                (&json!("chatcmpl-1"), &json!("chat.completion.chunk"), &json!("m"))
+            );
             assert_eq!(chunk.get("usage").is_some(), include_usage, "{chunk}");
         }
         if include_usage {
             let last = chunks.pop().unwrap();
             assert_eq!(last["choices"], json!([]));
-            assert_eq!(last["usage"], json!({"prompt_tokens": 40, "completion_tokens": 30, "total_tokens": 70}));
+            assert_eq!(
+                last["usage"],
+                json!({"prompt_tokens": 40, "completion_tokens": 30, "total_tokens": 70})
+            );
         }
         for index in 0..2 {
-            let mine: Vec<&Value> = chunks.iter().map(|c| &c["choices"][0]).filter(|c| c["index"] == index).collect();
+            let mine: Vec<&Value> =
+                chunks.iter().map(|c| &c["choices"][0]).filter(|c| c["index"] == index).collect();
             assert_eq!(mine.first().unwrap()["delta"]["role"], "assistant");
             let text: String = mine.iter().filter_map(|c| c["delta"]["content"].as_str()).collect();
             assert_eq!(text, TEXT);
@@ -133,7 +157,8 @@ async fn recorded_latency_is_waited_for_and_the_deadline_bounds_it() {
             events(reply).await;
         }
         assert_eq!(begun.elapsed().as_millis().div_ceil(100), 12, "stream: {stream}");
-        let hurried = Call { stream, deadline: Instant::now() + Duration::from_millis(50), ..call("a") };
+        let hurried =
+            Call { stream, deadline: Instant::now() + Duration::from_millis(50), ..call("a") };
         let outcome = prepared.call(&client, hurried).await;
         let kind = match outcome.map(|reply| reply.body) {
             Err(failure) => failure.kind,

@@ -4,21 +4,28 @@
 mod common;
 
 use bytes::Bytes;
-use tidegate_connect as connect;
-use common::{DONE, Step, Upstream, chunk, completion, completion_json, end, event, finish, respond, sse_head};
+use common::{
+    DONE, Step, Upstream, chunk, completion, completion_json, end, event, finish, respond, sse_head,
+};
 use connect::http::Client;
-use connect::provider::{Call, Failure, FailureKind, MAX_ANSWER_BYTES, Prepared, Reply, ReplyBody, Stock};
+use connect::provider::{
+    Call, Failure, FailureKind, MAX_ANSWER_BYTES, Prepared, Reply, ReplyBody, Stock,
+};
 use connect::tap::Usage;
 use domain::snapshot::{ModelContent, Provider};
 use domain::units::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_connect as connect;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 fn model(base_url: &str) -> ModelContent {
     ModelContent {
-        provider: Provider::Openai { base_url: base_url.to_owned(), key_env: Some("UP_KEY".to_owned()) },
+        provider: Provider::Openai {
+            base_url: base_url.to_owned(),
+            key_env: Some("UP_KEY".to_owned()),
+        },
         provider_model: "up-1".to_owned(),
         context_window: 1000,
         tokenizer: "o200k_base".to_owned(),
@@ -28,7 +35,10 @@ fn model(base_url: &str) -> ModelContent {
 }
 
 fn prepared(base_url: &str) -> Prepared {
-    let stock = Stock { secret: &|name| (name == "UP_KEY").then(|| "sk-up".to_owned()), recordings: &|_| None };
+    let stock = Stock {
+        secret: &|name| (name == "UP_KEY").then(|| "sk-up".to_owned()),
+        recordings: &|_| None,
+    };
     Prepared::new(&model(base_url), &stock).unwrap()
 }
 
@@ -75,8 +85,14 @@ fn kind(outcome: Result<Reply, Failure>) -> FailureKind {
 async fn a_whole_answer_passes_byte_for_byte_and_so_does_the_request() {
     let upstream = Upstream::always(vec![completion("hello")]).await;
     let mut call = call(false);
-    let raw = |name: &str, json: &'static str| (name.to_owned(), Bytes::from_static(json.as_bytes()));
-    call.fields = Arc::new([raw("temperature", "0.10"), raw("new", "{ \"a\" :1}"), raw("seed", "1"), raw("model", "\"mine\"")]);
+    let raw =
+        |name: &str, json: &'static str| (name.to_owned(), Bytes::from_static(json.as_bytes()));
+    call.fields = Arc::new([
+        raw("temperature", "0.10"),
+        raw("new", "{ \"a\" :1}"),
+        raw("seed", "1"),
+        raw("model", "\"mine\""),
+    ]);
     call.parameters = Arc::new([raw("temperature", "0.7"), raw("top_p", "0.5")]);
     let reply = ask(&upstream, call).await.unwrap();
     let ReplyBody::Whole(whole) = reply.body else { panic!("whole") };
@@ -90,7 +106,11 @@ async fn a_whole_answer_passes_byte_for_byte_and_so_does_the_request() {
         r#"{"model":"up-1","messages":[{"role":"user","content":"hi"}],"new":{ "a" :1},"seed":1,"temperature":0.7,"top_p":0.5}"#
     );
     assert!(sent.head.starts_with("POST /v1/chat/completions "), "{}", sent.head);
-    assert!(sent.head.to_ascii_lowercase().contains("authorization: bearer sk-up"), "{}", sent.head);
+    assert!(
+        sent.head.to_ascii_lowercase().contains("authorization: bearer sk-up"),
+        "{}",
+        sent.head
+    );
 }
 
 #[tokio::test]
@@ -132,7 +152,8 @@ async fn a_refusal_keeps_its_status_its_error_and_its_retry_after() {
             let failure = ask(&upstream, call(stream)).await.expect_err("refused");
             assert_eq!(failure.kind, FailureKind::Refused(status));
             assert_eq!(failure.retry_after.as_deref(), Some("17"));
-            let error: serde_json::Value = serde_json::from_slice(&failure.upstream.unwrap().0).unwrap();
+            let error: serde_json::Value =
+                serde_json::from_slice(&failure.upstream.unwrap().0).unwrap();
             assert_eq!(error["code"], "c");
         }
     }
@@ -144,14 +165,20 @@ async fn no_connection_is_told_with_the_host() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let failure = prepared(&format!("http://127.0.0.1:{port}/v1")).call(&Client::new(), call(false)).await.expect_err("closed");
+    let failure = prepared(&format!("http://127.0.0.1:{port}/v1"))
+        .call(&Client::new(), call(false))
+        .await
+        .expect_err("closed");
     assert_eq!(failure.kind, FailureKind::Unreachable);
     assert!(failure.message.contains(&port.to_string()), "{}", failure.message);
 }
 
 #[tokio::test]
 async fn every_cut_before_the_first_event_is_one_before_the_first_byte() {
-    let whole = Step::Send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"cho".to_vec());
+    let whole = Step::Send(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"cho"
+            .to_vec(),
+    );
     let cases: [(bool, Vec<Step>); 6] = [
         (false, vec![Step::Close]),
         (false, vec![Step::Send(b"HTTP/1.1 20".to_vec()), Step::Close]),
@@ -172,7 +199,12 @@ async fn a_cut_after_the_first_event_is_told_and_the_torn_event_is_not_passed_on
         vec![sse_head(), chunk(&event("a")), chunk("data: {\"choi"), Step::Close],
         // Ends in good form, but nobody said that the answer is whole.
         vec![sse_head(), chunk(&event("a")), end()],
-        vec![sse_head(), chunk(&event("a")), chunk("data: {\"choices\":[{\"index\":0,\"fini"), end()],
+        vec![
+            sse_head(),
+            chunk(&event("a")),
+            chunk("data: {\"choices\":[{\"index\":0,\"fini"),
+            end(),
+        ],
     ];
     for (n, steps) in cases.into_iter().enumerate() {
         let upstream = Upstream::always(steps).await;
@@ -182,7 +214,11 @@ async fn a_cut_after_the_first_event_is_told_and_the_torn_event_is_not_passed_on
         assert_eq!(got, event("a"), "case {n}");
         assert_eq!(failure.expect("told").kind, FailureKind::Cut, "case {n}");
         assert_eq!(summary.text, "a");
-        assert_eq!(upstream.received().len(), 1, "case {n}: nothing is retried after the first byte");
+        assert_eq!(
+            upstream.received().len(),
+            1,
+            "case {n}: nothing is retried after the first byte"
+        );
     }
 }
 
@@ -218,7 +254,12 @@ async fn garbage_is_named_and_never_passed_on() {
         let upstream = Upstream::always(steps).await;
         assert_eq!(kind(ask(&upstream, call(stream)).await), FailureKind::Garbage, "case {n}");
     }
-    let upstream = Upstream::always(vec![sse_head(), chunk(&format!("{}data: oops\n\n{DONE}", event("a"))), end()]).await;
+    let upstream = Upstream::always(vec![
+        sse_head(),
+        chunk(&format!("{}data: oops\n\n{DONE}", event("a"))),
+        end(),
+    ])
+    .await;
     let (got, failure, _) = read(ask(&upstream, call(true)).await.unwrap()).await;
     assert_eq!((got, failure.map(|f| f.kind)), (event("a"), Some(FailureKind::Garbage)));
 }
@@ -245,19 +286,27 @@ async fn an_error_inside_a_stream_is_a_failure_with_the_upstreams_words() {
 #[tokio::test]
 async fn what_is_too_large_is_refused() {
     let upstream = Upstream::start(|_, _| {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", MAX_ANSWER_BYTES + 2);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            MAX_ANSWER_BYTES + 2
+        );
         vec![Step::Send(head.into_bytes()), Step::Send(vec![b' '; MAX_ANSWER_BYTES + 2])]
     })
     .await;
     assert_eq!(kind(ask(&upstream, call(false)).await), FailureKind::TooLarge);
     let endless = "x".repeat(connect::sse::MAX_EVENT_BYTES + 10);
-    let upstream = Upstream::always(vec![sse_head(), chunk(&format!("data: {endless}")), Step::Stall]).await;
+    let upstream =
+        Upstream::always(vec![sse_head(), chunk(&format!("data: {endless}")), Step::Stall]).await;
     assert_eq!(kind(ask(&upstream, call(true)).await), FailureKind::TooLarge);
 }
 
 #[tokio::test]
 async fn the_deadline_bounds_silence_before_and_after_the_first_byte() {
-    let soon = |stream| Call { deadline: Instant::now() + Duration::from_millis(80), retries: 5, ..call(stream) };
+    let soon = |stream| Call {
+        deadline: Instant::now() + Duration::from_millis(80),
+        retries: 5,
+        ..call(stream)
+    };
     for steps in [vec![Step::Stall], vec![sse_head(), chunk(": ping\n\n"), Step::Stall]] {
         let upstream = Upstream::always(steps).await;
         assert_eq!(kind(ask(&upstream, soon(true)).await), FailureKind::Timeout);
@@ -271,7 +320,11 @@ async fn the_deadline_bounds_silence_before_and_after_the_first_byte() {
 
 #[tokio::test]
 async fn retries_happen_before_the_first_byte_and_within_their_number() {
-    let flaky = |fail: usize, how: Step| move |n: usize, _: &common::Received| if n < fail { vec![how.clone(), Step::Close] } else { vec![completion("ok")] };
+    let flaky = |fail: usize, how: Step| {
+        move |n: usize, _: &common::Received| {
+            if n < fail { vec![how.clone(), Step::Close] } else { vec![completion("ok")] }
+        }
+    };
     for how in [respond(503, "", "{}"), respond(429, "retry-after: 0\r\n", "{}"), Step::Close] {
         let upstream = Upstream::start(flaky(2, how)).await;
         let reply = ask(&upstream, Call { retries: 2, ..call(false) }).await.unwrap();
@@ -284,7 +337,12 @@ async fn retries_happen_before_the_first_byte_and_within_their_number() {
 
 #[tokio::test]
 async fn what_will_not_get_better_is_not_retried() {
-    for how in [respond(400, "", "{}"), respond(401, "", "{}"), respond(429, "retry-after: 60\r\n", "{}"), respond(200, "", "[]")] {
+    for how in [
+        respond(400, "", "{}"),
+        respond(401, "", "{}"),
+        respond(429, "retry-after: 60\r\n", "{}"),
+        respond(200, "", "[]"),
+    ] {
         let upstream = Upstream::always(vec![how]).await;
         let failure = ask(&upstream, Call { retries: 5, ..call(false) }).await.expect_err("fails");
         assert_eq!((failure.retries, upstream.received().len()), (0, 1), "{failure}");
@@ -315,8 +373,17 @@ async fn a_dropped_stream_hangs_up_on_the_provider() {
 #[tokio::test]
 async fn a_stream_is_passed_on_while_it_comes() {
     let (open, gate) = watch::channel(false);
-    let upstream = Upstream::always(vec![sse_head(), chunk(&event("a")), Step::Gate(gate), chunk(&format!("{}{DONE}", finish())), end()]).await;
-    let ReplyBody::Stream(mut stream) = ask(&upstream, call(true)).await.unwrap().body else { panic!("a stream") };
+    let upstream = Upstream::always(vec![
+        sse_head(),
+        chunk(&event("a")),
+        Step::Gate(gate),
+        chunk(&format!("{}{DONE}", finish())),
+        end(),
+    ])
+    .await;
+    let ReplyBody::Stream(mut stream) = ask(&upstream, call(true)).await.unwrap().body else {
+        panic!("a stream")
+    };
     // The provider sends no more before this has arrived.
     assert_eq!(stream.next().await.unwrap().unwrap(), event("a"));
     assert!(!stream.ended_well());
@@ -342,7 +409,9 @@ async fn connections_are_used_again() {
 #[test]
 fn a_provider_that_cannot_work_is_refused_when_prepared() {
     let none = Stock { secret: &|_| None, recordings: &|_| None };
-    for bad in ["ftp://x/v1", "api.openai.com/v1", "http://user:pw@host/v1", "http://host/v1?key=1", ""] {
+    for bad in
+        ["ftp://x/v1", "api.openai.com/v1", "http://user:pw@host/v1", "http://host/v1?key=1", ""]
+    {
         let error = Prepared::new(&model(bad), &none).expect_err(bad);
         assert!(error.to_string().contains("base_url"), "{bad}: {error}");
     }

@@ -47,7 +47,9 @@ pub struct Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("config", &self.routes.shared.config).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("config", &self.routes.shared.config)
+            .finish_non_exhaustive()
     }
 }
 

@@ -78,7 +78,10 @@ impl Rows {
 /// requests only ever see what was swapped in.
 pub struct Journal {
     disk: Disk,
-    #[expect(clippy::disallowed_types, reason = "orders writers of the journal; no request waits for it")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "orders writers of the journal; no request waits for it"
+    )]
     rows: tokio::sync::Mutex<Rows>,
     news: Notify,
 }
@@ -99,7 +102,9 @@ impl Journal {
             Ok(Ok(Some(bytes))) => match serde_json::from_slice::<File>(&bytes) {
                 Ok(file) if file.format == FORMAT => file.rows,
                 _ => {
-                    tracing::error!("`{FILE}` cannot be read; kills thrown here before are forgotten");
+                    tracing::error!(
+                        "`{FILE}` cannot be read; kills thrown here before are forgotten"
+                    );
                     Vec::new()
                 }
             },
@@ -113,7 +118,10 @@ impl Journal {
         Self::with(disk, Rows(rows))
     }
 
-    #[expect(clippy::disallowed_types, reason = "orders writers of the journal; no request waits for it")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "orders writers of the journal; no request waits for it"
+    )]
     fn with(disk: Disk, rows: Rows) -> Self {
         Self { disk, rows: tokio::sync::Mutex::new(rows), news: Notify::new() }
     }
@@ -138,7 +146,8 @@ impl Journal {
     async fn write(&self, rows: Rows) -> bool {
         let disk = self.disk.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let file = serde_json::to_vec(&File { format: FORMAT, rows: rows.0 }).unwrap_or_default();
+            let file =
+                serde_json::to_vec(&File { format: FORMAT, rows: rows.0 }).unwrap_or_default();
             disk.keep_file(FILE, &file)
         })
         .await;
@@ -159,7 +168,10 @@ impl Journal {
             .update(
                 |rows| rows.0.push(Row { entry, from: None }),
                 |kills| {
-                    shared.serving.rcu(|old| Serving { compiled: old.compiled.clone(), kills: kills.clone() });
+                    shared.serving.rcu(|old| Serving {
+                        compiled: old.compiled.clone(),
+                        kills: kills.clone(),
+                    });
                 },
             )
             .await;
@@ -184,13 +196,19 @@ impl Journal {
                         rows.settle(shared.serving.load().generation());
                     };
                     let swap = |kills: Arc<BTreeMap<AppName, bool>>| {
-                        shared.serving.rcu(|old| Serving { compiled: old.compiled.clone(), kills: kills.clone() });
+                        shared.serving.rcu(|old| Serving {
+                            compiled: old.compiled.clone(),
+                            kills: kills.clone(),
+                        });
                     };
                     self.update(change, swap).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, entries = waiting.len(), "kills thrown here are not delivered yet");
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.news.notified() => {}
+                    }
                     pause = pause.saturating_mul(2).min(MAX_PAUSE);
                 }
             }

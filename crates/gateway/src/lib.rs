@@ -37,12 +37,7 @@
 //! between the socket and the provider costs each request.
 #![cfg_attr(
     test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        reason = "tests may panic"
-    )
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
 pub mod config;
@@ -60,3 +55,4 @@ pub mod telemetry;
 pub use config::{Config, Secrets};
 pub use gateway::{Gateway, StartError};
 pub use link::{BoxFuture, HttpLink, Link, LinkError};
+pub use request::{ReadBody, read_body};

@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Upper bounds of the latency histogram, in milliseconds.
-const BOUNDS_MS: [u64; 13] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000];
+const BOUNDS_MS: [u64; 13] =
+    [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000];
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -99,7 +100,12 @@ fn status(status: AnswerStatus) -> &'static str {
 }
 
 /// The text Prometheus reads (exposition format 0.0.4).
-pub(crate) fn render(counters: &Counters, by_app: &ByApp, serving: &Serving, now: Timestamp) -> String {
+pub(crate) fn render(
+    counters: &Counters,
+    by_app: &ByApp,
+    serving: &Serving,
+    now: Timestamp,
+) -> String {
     let mut out = Text::default();
     out.head("tidegate_requests_total", "counter", "Answers, by app, arm and how they ended.");
     for ((app, arm, state), n) in &by_app.answers {
@@ -113,20 +119,40 @@ pub(crate) fn render(counters: &Counters, by_app: &ByApp, serving: &Serving, now
     let counted = [
         ("tidegate_http_requests_total", "Requests of any kind.", &counters.requests),
         ("tidegate_refused_total", "Requests refused before an app was known.", &counters.refused),
-        ("tidegate_shadow_shed_total", "Mirrored requests that found no free place.", &counters.shadow_shed),
-        ("tidegate_telemetry_dropped_total", "Answers that could not be counted.", &counters.telemetry_dropped),
-        ("tidegate_batches_shipped_total", "Batches of counts delivered to control.", &counters.batches_shipped),
+        (
+            "tidegate_shadow_shed_total",
+            "Mirrored requests that found no free place.",
+            &counters.shadow_shed,
+        ),
+        (
+            "tidegate_telemetry_dropped_total",
+            "Answers that could not be counted.",
+            &counters.telemetry_dropped,
+        ),
+        (
+            "tidegate_batches_shipped_total",
+            "Batches of counts delivered to control.",
+            &counters.batches_shipped,
+        ),
         ("tidegate_snapshots_rejected_total", "Snapshots refused.", &counters.snapshots_rejected),
     ];
     for (name, help, counter) in counted {
         out.head(name, "counter", help);
         out.line(name, "", &counter.get());
     }
-    out.gauge("tidegate_control_up", "1 if the last exchange with control worked.", f64::from(u8::from(counters.control_up.get())));
+    out.gauge(
+        "tidegate_control_up",
+        "1 if the last exchange with control worked.",
+        f64::from(u8::from(counters.control_up.get())),
+    );
     out.gauge("tidegate_snapshot_generation", "Generation served.", serving.generation().0 as f64);
     let age = serving.compiled.as_ref().map_or(0.0, |c| now.since(c.issued_at).secs());
     out.gauge("tidegate_snapshot_age_seconds", "Time since the served snapshot was compiled.", age);
-    out.gauge("tidegate_local_kills", "Kills thrown here that control has not taken up.", serving.kills.len() as f64);
+    out.gauge(
+        "tidegate_local_kills",
+        "Kills thrown here that control has not taken up.",
+        serving.kills.len() as f64,
+    );
     out.0
 }
 
@@ -136,7 +162,8 @@ impl Histogram {
         let mut below = 0_u64;
         for (i, count) in self.counts.iter().enumerate() {
             below = below.saturating_add(*count);
-            let bound = BOUNDS_MS.get(i).map_or("+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
+            let bound =
+                BOUNDS_MS.get(i).map_or("+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
             out.line(&format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), &below);
         }
         out.line(&format!("{name}_sum"), labels, &(self.sum_us as f64 / 1e6));

@@ -32,7 +32,11 @@ pub(crate) struct Routes {
 
 /// Serves until `shutdown`, then waits for answers under way, at most as long as
 /// the configuration says.
-pub(crate) async fn serve(listener: TcpListener, routes: Routes, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    shutdown: impl Future<Output = ()>,
+) {
     let drain = routes.shared.config.drain;
     let graceful = GracefulShutdown::new();
     let mut builder = http1::Builder::new();
@@ -81,7 +85,9 @@ impl Routes {
         match path.as_str() {
             "/v1/chat/completions" if post => request::complete(shared.clone(), request).await,
             "/v1/models" if get => models::list(shared, request.headers()),
-            "/v1/feedback" | "/api/v1/feedback" if post => feedback::take(shared.clone(), request).await,
+            "/v1/feedback" | "/api/v1/feedback" if post => {
+                feedback::take(shared.clone(), request).await
+            }
             "/v1/admin/kill" if post => {
                 admin::switch(shared.clone(), self.journal.clone(), request, true).await
             }
@@ -115,8 +121,9 @@ impl Routes {
             ApiError::new(Code::MethodNotAllowed, format!("`{path}` does not take `{method}`"))
         } else {
             let shown: String = path.chars().take(120).collect();
-            ApiError::new(Code::NotFound, format!("there is no `{shown}` on a gateway"))
-                .hint("a client's base URL ends in `/v1`; the web UI and `/api` are on control's port")
+            ApiError::new(Code::NotFound, format!("there is no `{shown}` on a gateway")).hint(
+                "a client's base URL ends in `/v1`; the web UI and `/api` are on control's port",
+            )
         };
         plain_error(&error, &self.shared.new_id())
     }

@@ -3,8 +3,9 @@
 
 mod common;
 
-
-use common::upstream::{DONE, Step, Upstream, chunk, completion, completion_json, end, event, finish, respond, sse_head};
+use common::upstream::{
+    DONE, Step, Upstream, chunk, completion, completion_json, end, event, finish, respond, sse_head,
+};
 use common::{Running, Setup, TOKEN, openai, release, release_id, token_key};
 use domain::ids::Digest;
 use domain::routing::Arm;
@@ -29,6 +30,7 @@ async fn a_request_is_rendered_passed_on_and_remembered() {
     assert_eq!(answer.header("x-tidegate-release"), release_id("stable").short());
     assert_eq!(answer.header("x-tidegate-arm"), "stable");
     assert_eq!(answer.header("x-tidegate-fallback"), "none");
+    assert_eq!(answer.header("x-tidegate-cost-usd"), "0.000017000");
     let id = answer.header("x-request-id").to_owned();
     assert_eq!(answer.header("x-tidegate-request-id"), id);
     assert_eq!(answer.text().await, completion_json("Write to ana@example.com"), "byte for byte");
@@ -46,7 +48,10 @@ async fn a_request_is_rendered_passed_on_and_remembered() {
     );
     let record = running.control.record().await;
     assert_eq!(record.id.as_str(), id);
-    assert_eq!((record.status, record.arm, record.fallback.as_str()), (AnswerStatus::Ok, Arm::Stable, "none"));
+    assert_eq!(
+        (record.status, record.arm, record.fallback.as_str()),
+        (AnswerStatus::Ok, Arm::Stable, "none")
+    );
     assert_eq!((record.prompt_tokens, record.completion_tokens), (11, 3));
     assert_eq!(record.cost_nano_usd, 11 * 1000 + 3 * 2000);
     assert_eq!(record.served_model.as_deref(), Some("up-1"));
@@ -62,7 +67,14 @@ async fn a_stream_arrives_while_it_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let (open, gate) = watch::channel(false);
     let rest = format!("{}{}{DONE}", event("two"), finish());
-    let upstream = Upstream::always(vec![sse_head(), chunk(&event("one ")), Step::Gate(gate), chunk(&rest), end()]).await;
+    let upstream = Upstream::always(vec![
+        sse_head(),
+        chunk(&event("one ")),
+        Step::Gate(gate),
+        chunk(&rest),
+        end(),
+    ])
+    .await;
     let running = Running::serving(dir.path(), &Setup::new(openai(&upstream.base(), SYSTEM))).await;
     let mut answer = running.chat(&[], json!({"stream": true})).await;
     assert_eq!(answer.status, 200);
@@ -84,9 +96,15 @@ async fn a_stream_arrives_while_it_is_made() {
 async fn usage_is_asked_for_when_the_caller_does() {
     let dir = tempfile::tempdir().unwrap();
     let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":7,\"total_tokens\":107}}\n\n";
-    let upstream = Upstream::always(vec![sse_head(), chunk(&format!("{}{}{usage}{DONE}", event("x"), finish())), end()]).await;
+    let upstream = Upstream::always(vec![
+        sse_head(),
+        chunk(&format!("{}{}{usage}{DONE}", event("x"), finish())),
+        end(),
+    ])
+    .await;
     let running = Running::serving(dir.path(), &Setup::new(openai(&upstream.base(), SYSTEM))).await;
-    let answer = running.chat(&[], json!({"stream": true, "stream_options": {"include_usage": true}})).await;
+    let answer =
+        running.chat(&[], json!({"stream": true, "stream_options": {"include_usage": true}})).await;
     assert!(answer.text().await.contains(usage));
     assert_eq!(upstream.received()[0].json()["stream_options"], json!({"include_usage": true}));
     let record = running.control.record().await;
@@ -96,7 +114,13 @@ async fn usage_is_asked_for_when_the_caller_does() {
 #[tokio::test]
 async fn a_cut_stream_ends_in_an_error_event_and_is_counted() {
     let dir = tempfile::tempdir().unwrap();
-    let upstream = Upstream::always(vec![sse_head(), chunk(&event("half")), chunk("data: {\"cho"), Step::Close]).await;
+    let upstream = Upstream::always(vec![
+        sse_head(),
+        chunk(&event("half")),
+        chunk("data: {\"cho"),
+        Step::Close,
+    ])
+    .await;
     // Even an app with a fallback: half an answer is out already.
     let setup = Setup::new(openai(&upstream.base(), SYSTEM)).fallback(OnError::Fallback);
     let running = Running::serving(dir.path(), &setup).await;
@@ -143,7 +167,12 @@ async fn failures_have_openais_shape_and_count_against_the_release() {
     let rate = r#"{"error":{"message":"slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
     let long = r#"{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
     let cases: Vec<(Option<Step>, u16, &str, &str)> = vec![
-        (Some(respond(429, "retry-after: 9\r\n", rate)), 429, "rate_limit_exceeded", "rate_limit_exceeded"),
+        (
+            Some(respond(429, "retry-after: 9\r\n", rate)),
+            429,
+            "rate_limit_exceeded",
+            "rate_limit_exceeded",
+        ),
         (Some(respond(400, "", long)), 400, "provider_refused", "context_length_exceeded"),
         (Some(respond(401, "", rate)), 502, "provider_error", "provider_error"),
         (Some(respond(500, "", "oops")), 502, "provider_error", "provider_error"),
@@ -153,7 +182,8 @@ async fn failures_have_openais_shape_and_count_against_the_release() {
     ];
     for (step, status, ours, code) in cases {
         let dir = tempfile::tempdir().unwrap();
-        let upstream = Upstream::always(vec![step.clone().unwrap_or(Step::Close), Step::Close]).await;
+        let upstream =
+            Upstream::always(vec![step.clone().unwrap_or(Step::Close), Step::Close]).await;
         let base = if step.is_some() { upstream.base() } else { closed.clone() };
         let running = Running::serving(dir.path(), &Setup::new(openai(&base, SYSTEM))).await;
         for stream in [false, true] {
@@ -178,10 +208,14 @@ async fn failures_have_openais_shape_and_count_against_the_release() {
 async fn patience_ends_with_the_app_or_the_caller() {
     let dir = tempfile::tempdir().unwrap();
     let upstream = Upstream::always(vec![Step::Stall]).await;
-    let setup = Setup::new(openai(&upstream.base(), SYSTEM)).with(|s| s.app.timeout = Span::from_millis(50));
+    let setup = Setup::new(openai(&upstream.base(), SYSTEM))
+        .with(|s| s.app.timeout = Span::from_millis(50));
     let running = Running::serving(dir.path(), &setup).await;
     let app = running.chat(&[("x-tidegate-timeout-ms", "600000")], json!({})).await;
-    assert_eq!((app.status.as_u16(), app.json().await["error"]["code"].clone()), (504, json!("provider_timeout")));
+    assert_eq!(
+        (app.status.as_u16(), app.json().await["error"]["code"].clone()),
+        (504, json!("provider_timeout"))
+    );
     let setup = setup.generation(2).with(|s| s.app.timeout = Span::from_secs(600));
     running.control.publish(&setup.snapshot());
     running.control.serving(2).await;
@@ -198,8 +232,17 @@ async fn what_is_wrong_with_a_request_is_said_before_anything_is_called() {
     let upstream = Upstream::always(vec![completion("x")]).await;
     let setup = Setup::new(openai(&upstream.base(), SYSTEM)).with(|s| {
         let other = "other".parse().unwrap();
-        s.tokens.insert(token_key("elsewhere"), domain::snapshot::Grant { apps: [other].into(), ..common::grant("x", false) });
-        s.tokens.insert(token_key("old"), domain::snapshot::Grant { expires_at: Some(Timestamp(common::START)), ..common::grant("x", false) });
+        s.tokens.insert(
+            token_key("elsewhere"),
+            domain::snapshot::Grant { apps: [other].into(), ..common::grant("x", false) },
+        );
+        s.tokens.insert(
+            token_key("old"),
+            domain::snapshot::Grant {
+                expires_at: Some(Timestamp(common::START)),
+                ..common::grant("x", false)
+            },
+        );
     });
     let running = Running::serving_with(dir.path(), &setup, |c| c.body_limit = 2000).await;
     let good = r#"{"model":"app/support","messages":[],"tidegate":{"vars":{"name":"A"}}}"#;
@@ -219,7 +262,8 @@ async fn what_is_wrong_with_a_request_is_said_before_anything_is_called() {
         (r#"{"model":"app/support","messages":[]}"#, "Bearer tgk_test", 400, "missing_variables"),
     ];
     for (body, auth, status, code) in cases {
-        let answer = running.send("POST", "/v1/chat/completions", &[("authorization", auth)], body).await;
+        let answer =
+            running.send("POST", "/v1/chat/completions", &[("authorization", auth)], body).await;
         assert_eq!(answer.status.as_u16(), status, "{code}");
         assert!(answer.header("x-request-id").starts_with("req_"));
         let error = answer.json().await;
@@ -232,7 +276,11 @@ async fn what_is_wrong_with_a_request_is_said_before_anything_is_called() {
     assert_eq!(record.status, AnswerStatus::BadRequest);
     assert!(record.error.unwrap().contains("`name`"));
     assert!(running.metrics().await.contains("tidegate_refused_total 9"));
-    for (method, path, status) in [("GET", "/v1/chat/completions", 405), ("POST", "/nowhere", 404), ("GET", "/v1/embeddings", 404)] {
+    for (method, path, status) in [
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/nowhere", 404),
+        ("GET", "/v1/embeddings", 404),
+    ] {
         assert_eq!(running.send(method, path, &[], "").await.status.as_u16(), status, "{path}");
     }
 }
@@ -244,13 +292,16 @@ async fn without_any_token_nobody_gets_in_and_is_told_why() {
     let running = Running::serving(dir.path(), &setup).await;
     let answer = running.chat(&[], json!({})).await;
     assert_eq!(answer.status, 401);
-    assert!(answer.json().await["error"]["tidegate"]["hint"].as_str().unwrap().contains("token create"));
+    assert!(
+        answer.json().await["error"]["tidegate"]["hint"].as_str().unwrap().contains("token create")
+    );
 }
 
 #[tokio::test]
 async fn models_are_the_apps_a_token_may_call() {
     let dir = tempfile::tempdir().unwrap();
-    let running = Running::serving(dir.path(), &Setup::new(openai("http://127.0.0.1:9/v1", SYSTEM))).await;
+    let running =
+        Running::serving(dir.path(), &Setup::new(openai("http://127.0.0.1:9/v1", SYSTEM))).await;
     let model = json!({"id": "app/support", "object": "model", "created": common::START / 1000, "owned_by": "tidegate"});
     let list = running.send("GET", "/v1/models", &[], "").await.json().await;
     assert_eq!(list, json!({"object": "list", "data": [model]}));
@@ -279,14 +330,20 @@ async fn recordings_answer_by_the_requests_variables() {
     assert_eq!(body["choices"][0]["message"]["content"], "Recorded.");
     assert!(body["id"].as_str().unwrap().starts_with("chatcmpl-"));
     let stream = running.chat(&[], json!({"stream": true})).await.text().await;
-    assert!(stream.contains("\"delta\":{\"content\":\"Recorded.\"}") && stream.ends_with(DONE), "{stream}");
+    assert!(
+        stream.contains("\"delta\":{\"content\":\"Recorded.\"}") && stream.ends_with(DONE),
+        "{stream}"
+    );
     let missing = running.chat(&[], json!({"tidegate": {"vars": {"name": "Bo"}}})).await;
     assert_eq!(missing.status, 404);
     let error = missing.json().await;
     assert_eq!(error["error"]["code"], "recording_missing");
     assert!(error["error"]["message"].as_str().unwrap().contains("case-Bo"), "{error}");
     let records = running.control.records(3).await;
-    assert_eq!(records.iter().map(|r| r.status).collect::<Vec<_>>(), [AnswerStatus::Ok, AnswerStatus::Ok, AnswerStatus::ProviderError]);
+    assert_eq!(
+        records.iter().map(|r| r.status).collect::<Vec<_>>(),
+        [AnswerStatus::Ok, AnswerStatus::Ok, AnswerStatus::ProviderError]
+    );
     assert_eq!(records[0].input, records[1].input, "equal inputs are one piece of evidence");
     assert_ne!(records[0].input, records[2].input);
 }
@@ -297,12 +354,18 @@ async fn a_releases_parameters_win_over_the_callers() {
     let upstream = Upstream::always(vec![completion("x")]).await;
     let setup = Setup::new(openai(&upstream.base(), SYSTEM)).with(|s| {
         let stable = s.releases.get_mut(&release_id("stable")).unwrap();
-        stable.contents.insert(domain::component::ComponentKind::Parameters, json!({"temperature": 0.0, "max_tokens": 50}));
+        stable.contents.insert(
+            domain::component::ComponentKind::Parameters,
+            json!({"temperature": 0.0, "max_tokens": 50}),
+        );
     });
     let running = Running::serving(dir.path(), &setup).await;
     running.chat(&[], json!({"temperature": 1.9, "seed": 4})).await.text().await;
     let sent = upstream.received()[0].json();
-    assert_eq!((&sent["temperature"], &sent["max_tokens"], &sent["seed"]), (&json!(0.0), &json!(50), &json!(4)));
+    assert_eq!(
+        (&sent["temperature"], &sent["max_tokens"], &sent["seed"]),
+        (&json!(0.0), &json!(50), &json!(4))
+    );
 }
 
 #[tokio::test]
@@ -310,14 +373,19 @@ async fn the_candidate_answers_its_share_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let upstream = Upstream::always(vec![completion("x")]).await;
     let (old, new) = (openai(&upstream.base(), "old"), openai(&upstream.base(), "new"));
-    let running = Running::serving(dir.path(), &Setup::new(old).candidate(new, Share::from_bp(5000), Share::NONE)).await;
+    let running = Running::serving(
+        dir.path(),
+        &Setup::new(old).candidate(new, Share::from_bp(5000), Share::NONE),
+    )
+    .await;
     let mut arms = Vec::new();
     for user in 0..40 {
         let subject = format!("user-{user}");
         let answer = running.chat(&[("x-tidegate-subject", &subject)], json!({})).await;
         assert_eq!(answer.header("x-tidegate-rollout"), "ro-9");
         let arm = answer.header("x-tidegate-arm").to_owned();
-        let (release, variant) = if arm == "candidate" { ("candidate", "candidate") } else { ("stable", "control") };
+        let (release, variant) =
+            if arm == "candidate" { ("candidate", "candidate") } else { ("stable", "control") };
         assert_eq!(answer.header("x-tidegate-release"), release_id(release).short());
         assert_eq!(answer.header("x-tidegate-variant"), variant);
         answer.text().await;
@@ -328,12 +396,27 @@ async fn the_candidate_answers_its_share_and_says_so() {
         assert_eq!(again.header("x-tidegate-arm"), arm);
         arms.push(arm);
     }
-    assert!(arms.iter().any(|a| a == "candidate") && arms.iter().any(|a| a == "control"), "{arms:?}");
+    assert!(
+        arms.iter().any(|a| a == "candidate") && arms.iter().any(|a| a == "control"),
+        "{arms:?}"
+    );
     let record = running.control.records(80).await.remove(0);
-    assert_eq!((record.step, record.share, record.rollout), (2, Share::from_bp(5000), Some(domain::ids::RolloutId(9))));
+    assert_eq!(
+        (record.step, record.share, record.rollout),
+        (2, Share::from_bp(5000), Some(domain::ids::RolloutId(9)))
+    );
     let metrics = running.metrics().await;
-    assert!(metrics.contains("tidegate_requests_total{app=\"support\",arm=\"candidate\",status=\"ok\"}"), "{metrics}");
-    assert!(metrics.contains("tidegate_request_duration_seconds_bucket{app=\"support\",arm=\"control\",le=\"+Inf\"}"), "{metrics}");
+    assert!(
+        metrics
+            .contains("tidegate_requests_total{app=\"support\",arm=\"candidate\",status=\"ok\"}"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(
+            "tidegate_request_duration_seconds_bucket{app=\"support\",arm=\"control\",le=\"+Inf\"}"
+        ),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -343,7 +426,8 @@ async fn a_candidate_that_asks_for_more_than_callers_send_is_to_blame() {
     let mut new = openai(&upstream.base(), "{{ order }}");
     let prompt = new.contents.get_mut(&domain::component::ComponentKind::Prompt).unwrap();
     prompt["variables"]["order"] = json!({"required": true});
-    let setup = Setup::new(openai(&upstream.base(), SYSTEM)).candidate(new, Share::ALL, Share::NONE);
+    let setup =
+        Setup::new(openai(&upstream.base(), SYSTEM)).candidate(new, Share::ALL, Share::NONE);
     let running = Running::serving(dir.path(), &setup).await;
     let answer = running.chat(&[], json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-tidegate-arm")), (500, "candidate"));
@@ -356,19 +440,33 @@ async fn a_candidate_that_asks_for_more_than_callers_send_is_to_blame() {
 async fn a_release_that_cannot_work_here_fails_alone() {
     let dir = tempfile::tempdir().unwrap();
     let upstream = Upstream::always(vec![completion("x")]).await;
-    let broken = release(json!({"kind": "openai", "base_url": upstream.base(), "key_env": "NOT_SET"}), SYSTEM);
-    let setup = Setup::new(openai(&upstream.base(), SYSTEM)).candidate(broken, Share::from_bp(5000), Share::NONE);
+    let broken = release(
+        json!({"kind": "openai", "base_url": upstream.base(), "key_env": "NOT_SET"}),
+        SYSTEM,
+    );
+    let setup = Setup::new(openai(&upstream.base(), SYSTEM)).candidate(
+        broken,
+        Share::from_bp(5000),
+        Share::NONE,
+    );
     let running = Running::serving(dir.path(), &setup).await;
     for user in 0..30 {
         let answer = running.chat(&[("x-tidegate-subject", &format!("u{user}"))], json!({})).await;
         let wanted = if answer.header("x-tidegate-arm") == "candidate" { 500 } else { 200 };
         assert_eq!(answer.status.as_u16(), wanted);
         if wanted == 500 {
-            assert!(answer.json().await["error"]["message"].as_str().unwrap().contains("`NOT_SET`"));
+            assert!(
+                answer.json().await["error"]["message"].as_str().unwrap().contains("`NOT_SET`")
+            );
         }
     }
     let records = running.control.records(30).await;
-    assert!(records.iter().filter(|r| r.arm == Arm::Candidate).all(|r| r.status == AnswerStatus::ProviderError));
+    assert!(
+        records
+            .iter()
+            .filter(|r| r.arm == Arm::Candidate)
+            .all(|r| r.status == AnswerStatus::ProviderError)
+    );
     assert!(records.iter().any(|r| r.arm == Arm::Candidate));
 }
 
@@ -378,7 +476,14 @@ async fn the_token_of_a_request_is_the_subject_of_last_resort() {
     let upstream = Upstream::always(vec![completion("x")]).await;
     let running = Running::serving(dir.path(), &Setup::new(openai(&upstream.base(), SYSTEM))).await;
     running.chat(&[], json!({})).await.text().await;
-    running.chat(&[("x-tidegate-subject", "a")], json!({"tidegate": {"vars": {"name": "x"}, "attrs": {"tenant": "acme"}}})).await.text().await;
+    running
+        .chat(
+            &[("x-tidegate-subject", "a")],
+            json!({"tidegate": {"vars": {"name": "x"}, "attrs": {"tenant": "acme"}}}),
+        )
+        .await
+        .text()
+        .await;
     let records = running.control.records(2).await;
     assert_ne!(records[0].subject, records[1].subject);
     assert_eq!(records[0].tenant, None);

@@ -31,7 +31,11 @@ fn batch() -> Batch {
 
 #[tokio::test]
 async fn every_call_has_its_route_its_token_and_its_form() {
-    let signed = SignedSnapshot::sign(&Setup::new(openai("http://127.0.0.1:9/v1", "x")).snapshot(), &common::key()).unwrap();
+    let signed = SignedSnapshot::sign(
+        &Setup::new(openai("http://127.0.0.1:9/v1", "x")).snapshot(),
+        &common::key(),
+    )
+    .unwrap();
     let sent = serde_json::to_string(&signed).unwrap();
     let control = Upstream::start(move |n, _| {
         vec![match n {
@@ -60,7 +64,8 @@ async fn every_call_has_its_route_its_token_and_its_form() {
     };
     assert_eq!(link.journal(std::slice::from_ref(&kill)).await, Ok(Generation(8)));
     let requests = control.received();
-    let first_lines: Vec<_> = requests.iter().map(|r| r.head.lines().next().unwrap().to_owned()).collect();
+    let first_lines: Vec<_> =
+        requests.iter().map(|r| r.head.lines().next().unwrap().to_owned()).collect();
     assert_eq!(
         first_lines,
         [
@@ -71,14 +76,27 @@ async fn every_call_has_its_route_its_token_and_its_form() {
             "POST /internal/v1/kills HTTP/1.1".to_owned(),
         ]
     );
-    assert!(requests.iter().all(|r| r.head.to_ascii_lowercase().contains("authorization: bearer tgg_secret")));
+    assert!(
+        requests
+            .iter()
+            .all(|r| r.head.to_ascii_lowercase().contains("authorization: bearer tgg_secret"))
+    );
     assert_eq!(serde_json::from_slice::<Batch>(&requests[3].body).unwrap(), batch());
     assert_eq!(serde_json::from_slice::<Vec<LocalKill>>(&requests[4].body).unwrap(), [kill]);
 }
 
 #[tokio::test]
 async fn what_is_final_is_told_from_what_is_worth_another_try() {
-    for (status, last) in [(400, true), (413, true), (422, true), (401, false), (404, false), (429, false), (500, false), (503, false)] {
+    for (status, last) in [
+        (400, true),
+        (413, true),
+        (422, true),
+        (401, false),
+        (404, false),
+        (429, false),
+        (500, false),
+        (503, false),
+    ] {
         let control = Upstream::always(vec![respond(status, "", "{}")]).await;
         let outcome = link(&control).ship(&batch()).await;
         assert_eq!(matches!(outcome, Err(LinkError::Rejected(_))), last, "{status}");
@@ -86,15 +104,23 @@ async fn what_is_final_is_told_from_what_is_worth_another_try() {
     }
     for steps in [vec![Step::Close], vec![Step::Send(b"nonsense".to_vec()), Step::Close]] {
         let control = Upstream::always(steps).await;
-        assert!(matches!(link(&control).next_snapshot(Generation(0)).await, Err(LinkError::Unreachable(_))));
+        assert!(matches!(
+            link(&control).next_snapshot(Generation(0)).await,
+            Err(LinkError::Unreachable(_))
+        ));
     }
     let control = Upstream::always(vec![respond(200, "", "{\"body\":1}")]).await;
-    assert!(matches!(link(&control).next_snapshot(Generation(0)).await, Err(LinkError::Unreachable(_))));
+    assert!(matches!(
+        link(&control).next_snapshot(Generation(0)).await,
+        Err(LinkError::Unreachable(_))
+    ));
 }
 
 #[test]
 fn an_address_or_token_that_cannot_be_sent_is_refused_at_once() {
-    for (base, token) in [("control:8080", "t"), ("not an address", "t"), ("http://control", "line\nbreak")] {
+    for (base, token) in
+        [("control:8080", "t"), ("not an address", "t"), ("http://control", "line\nbreak")]
+    {
         assert!(HttpLink::new(Client::new(), base, token).is_err(), "{base}");
     }
 }

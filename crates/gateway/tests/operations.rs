@@ -49,7 +49,8 @@ async fn a_failure_is_answered_by_the_fallback_where_app_or_caller_wants_it() {
     ];
     for (on_error, wish, answered) in cases {
         generation += 1;
-        let setup = Setup::new(openai(&upstream.base(), SYSTEM)).fallback(on_error).generation(generation);
+        let setup =
+            Setup::new(openai(&upstream.base(), SYSTEM)).fallback(on_error).generation(generation);
         running.control.publish(&setup.snapshot());
         running.control.serving(generation).await;
         let answer = running.chat(&[("x-tidegate-fallback", wish)], json!({})).await;
@@ -61,7 +62,11 @@ async fn a_failure_is_answered_by_the_fallback_where_app_or_caller_wants_it() {
         }
     }
     for record in running.control.records(4).await {
-        assert_eq!(record.status, AnswerStatus::ProviderError, "a fallback does not hide a failure");
+        assert_eq!(
+            record.status,
+            AnswerStatus::ProviderError,
+            "a fallback does not hide a failure"
+        );
         assert_eq!(record.cost_nano_usd, 0);
     }
     let bad = running.chat(&[("x-tidegate-fallback", "perhaps")], json!({})).await;
@@ -72,7 +77,11 @@ async fn a_failure_is_answered_by_the_fallback_where_app_or_caller_wants_it() {
 async fn where_no_rule_holds_a_person_takes_over() {
     let dir = tempfile::tempdir().unwrap();
     let upstream = Upstream::always(vec![respond(500, "", "{}")]).await;
-    let running = Running::serving(dir.path(), &Setup::new(openai(&upstream.base(), SYSTEM)).fallback(OnError::Fallback)).await;
+    let running = Running::serving(
+        dir.path(),
+        &Setup::new(openai(&upstream.base(), SYSTEM)).fallback(OnError::Fallback),
+    )
+    .await;
     let hello = json!({"messages": [{"role": "user", "content": "Hello"}], "stream": true});
     let answer = running.chat(&[], hello).await;
     assert_eq!(answer.header("x-tidegate-fallback"), "message");
@@ -86,7 +95,8 @@ async fn where_no_rule_holds_a_person_takes_over() {
 async fn a_wrong_fallback_file_does_not_stop_the_app() {
     let dir = tempfile::tempdir().unwrap();
     let upstream = Upstream::always(vec![completion("x")]).await;
-    let setup = Setup::new(openai(&upstream.base(), SYSTEM)).with(|s| s.app.fallback = Some(json!({"rules": 7})));
+    let setup = Setup::new(openai(&upstream.base(), SYSTEM))
+        .with(|s| s.app.fallback = Some(json!({"rules": 7})));
     let running = Running::serving(dir.path(), &setup).await;
     assert_eq!(running.chat(&[], json!({})).await.status, 200);
 }
@@ -125,7 +135,8 @@ async fn the_switch_works_with_everything_else_down_and_survives_a_restart() {
     control.down(true);
     assert_eq!(text(&running.chat(&[], json!({})).await.json().await), "alive");
 
-    let thrown = order(&running, "kill", json!({"app": "support", "reason": "it insults people"})).await;
+    let thrown =
+        order(&running, "kill", json!({"app": "support", "reason": "it insults people"})).await;
     assert_eq!(thrown.status, 200);
     let thrown = thrown.json().await;
     assert_eq!((&thrown["killed"], &thrown["written"]), (&json!(true), &json!(true)));
@@ -133,7 +144,11 @@ async fn the_switch_works_with_everything_else_down_and_survives_a_restart() {
     running.stop().await;
 
     let running = Running::start(dir.path(), control.clone()).await;
-    assert_eq!(running.chat(&[], json!({})).await.header("x-tidegate-fallback"), "rules", "after a restart");
+    assert_eq!(
+        running.chat(&[], json!({})).await.header("x-tidegate-fallback"),
+        "rules",
+        "after a restart"
+    );
 
     // Control is back. A snapshot from before it knew does not switch it on again.
     control.down(false);
@@ -143,12 +158,19 @@ async fn the_switch_works_with_everything_else_down_and_survives_a_restart() {
     control.acknowledge_kills_from(4);
     control.killed(1).await;
     let kill = control.kills().remove(0);
-    assert_eq!((kill.by.as_str(), kill.reason.as_str(), kill.killed), ("operator", "it insults people", true));
+    assert_eq!(
+        (kill.by.as_str(), kill.reason.as_str(), kill.killed),
+        ("operator", "it insults people", true)
+    );
     assert_eq!(kill.id, thrown["id"].as_str().unwrap());
     let setup = Setup::new(openai(&upstream.base(), SYSTEM)).fallback(OnError::Error);
     control.publish(&setup.generation(3).snapshot());
     control.serving(3).await;
-    assert_eq!(running.chat(&[], json!({})).await.header("x-tidegate-fallback"), "rules", "3 is before 4");
+    assert_eq!(
+        running.chat(&[], json!({})).await.header("x-tidegate-fallback"),
+        "rules",
+        "3 is before 4"
+    );
     // From generation 4 on control's word counts: here somebody has switched it on.
     let setup = Setup::new(openai(&upstream.base(), SYSTEM)).fallback(OnError::Error);
     control.publish(&setup.generation(4).snapshot());
@@ -187,7 +209,9 @@ async fn only_operators_of_the_app_use_the_switch() {
         (&operator(), json!({"app": "support", "why": "x"}), 400),
     ];
     for (auth, body, status) in cases {
-        let answer = running.send("POST", "/v1/admin/kill", &[("authorization", auth)], &body.to_string()).await;
+        let answer = running
+            .send("POST", "/v1/admin/kill", &[("authorization", auth)], &body.to_string())
+            .await;
         assert_eq!(answer.status.as_u16(), status, "{body}");
     }
     assert!(running.metrics().await.contains("tidegate_local_kills 0"));
@@ -201,8 +225,11 @@ async fn a_mirrored_copy_is_answered_by_the_candidate_and_nobody_waits_for_it() 
     let (open, gate) = watch::channel(false);
     let stable = Upstream::always(vec![completion("shown")]).await;
     let candidate = Upstream::always(vec![Step::Gate(gate), completion("mirrored")]).await;
-    let setup = Setup::new(openai(&stable.base(), "old {{ name }}"))
-        .candidate(openai(&candidate.base(), "new {{ name }}"), Share::NONE, Share::ALL);
+    let setup = Setup::new(openai(&stable.base(), "old {{ name }}")).candidate(
+        openai(&candidate.base(), "new {{ name }}"),
+        Share::NONE,
+        Share::ALL,
+    );
     let running = Running::serving(dir.path(), &setup).await;
     let answer = running.chat(&[], json!({})).await;
     let id = answer.header("x-request-id").to_owned();
@@ -212,11 +239,17 @@ async fn a_mirrored_copy_is_answered_by_the_candidate_and_nobody_waits_for_it() 
     let records = running.control.records(2).await;
     let mirrored = records.iter().find(|r| r.arm == Arm::Shadow).unwrap();
     assert_eq!((mirrored.id.as_str(), mirrored.status), (id.as_str(), AnswerStatus::Ok));
-    assert_eq!((mirrored.release, mirrored.answer.as_deref()), (release_id("candidate"), Some("mirrored")));
+    assert_eq!(
+        (mirrored.release, mirrored.answer.as_deref()),
+        (release_id("candidate"), Some("mirrored"))
+    );
     let shown = records.iter().find(|r| r.arm == Arm::Control).unwrap();
     assert_eq!((shown.input, &shown.subject), (mirrored.input, &mirrored.subject));
     let sent = candidate.received()[0].json();
-    assert_eq!(sent["messages"][0]["content"], "new Ana", "the candidate's own prompt, the same variables");
+    assert_eq!(
+        sent["messages"][0]["content"], "new Ana",
+        "the candidate's own prompt, the same variables"
+    );
 }
 
 #[tokio::test]
@@ -224,7 +257,11 @@ async fn mirrored_copies_are_shed_first_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let stable = Upstream::always(vec![completion("shown")]).await;
     let candidate = Upstream::always(vec![Step::Stall]).await;
-    let setup = Setup::new(openai(&stable.base(), SYSTEM)).candidate(openai(&candidate.base(), SYSTEM), Share::NONE, Share::ALL);
+    let setup = Setup::new(openai(&stable.base(), SYSTEM)).candidate(
+        openai(&candidate.base(), SYSTEM),
+        Share::NONE,
+        Share::ALL,
+    );
     let running = Running::serving_with(dir.path(), &setup, |c| c.shadow_slots = 2).await;
     for _ in 0..5 {
         assert_eq!(text(&running.chat(&[], json!({})).await.json().await), "shown");
@@ -238,20 +275,27 @@ async fn mirrored_copies_are_shed_first_and_counted() {
 async fn a_copy_that_fails_counts_against_the_candidate_alone() {
     let dir = tempfile::tempdir().unwrap();
     let stable = Upstream::always(vec![completion("shown")]).await;
-    let setup = Setup::new(openai(&stable.base(), SYSTEM))
-        .candidate(release(json!({"kind": "replay", "key": "{{ nope }}", "recordings": []}), SYSTEM), Share::NONE, Share::ALL);
+    let setup = Setup::new(openai(&stable.base(), SYSTEM)).candidate(
+        release(json!({"kind": "replay", "key": "{{ nope }}", "recordings": []}), SYSTEM),
+        Share::NONE,
+        Share::ALL,
+    );
     let running = Running::serving(dir.path(), &setup).await;
     assert_eq!(running.chat(&[], json!({})).await.status, 200);
     let records = running.control.records(2).await;
     let of = |arm| records.iter().find(|r| r.arm == arm).unwrap().status;
-    assert_eq!((of(Arm::Control), of(Arm::Shadow)), (AnswerStatus::Ok, AnswerStatus::ProviderError));
+    assert_eq!(
+        (of(Arm::Control), of(Arm::Shadow)),
+        (AnswerStatus::Ok, AnswerStatus::ProviderError)
+    );
 }
 
 // ---- snapshots ------------------------------------------------------------
 
 /// A setup whose prompt says its number.
 fn numbered(upstream: &Upstream, generation: u64) -> Setup {
-    Setup::new(openai(&upstream.base(), &format!("number {generation} for {{{{ name }}}}"))).generation(generation)
+    Setup::new(openai(&upstream.base(), &format!("number {generation} for {{{{ name }}}}")))
+        .generation(generation)
 }
 
 async fn number(running: &Running, upstream: &Upstream) -> String {
@@ -267,11 +311,14 @@ async fn older_and_forged_snapshots_are_refused_and_newer_ones_taken() {
     let running = Running::serving(dir.path(), &numbered(&upstream, 5)).await;
     let control = &running.control;
     control.publish(&numbered(&upstream, 4).snapshot());
-    let forged = SignedSnapshot::sign(&numbered(&upstream, 6).snapshot(), &SecretKey::from_random([8; 32])).unwrap();
+    let forged =
+        SignedSnapshot::sign(&numbered(&upstream, 6).snapshot(), &SecretKey::from_random([8; 32]))
+            .unwrap();
     refused(&running, 1).await;
     control.offer(forged);
     refused(&running, 2).await;
-    let mut altered = SignedSnapshot::sign(&numbered(&upstream, 6).snapshot(), &common::key()).unwrap();
+    let mut altered =
+        SignedSnapshot::sign(&numbered(&upstream, 6).snapshot(), &common::key()).unwrap();
     altered.body = altered.body.replace("number 6", "number 7");
     control.offer(altered);
     refused(&running, 3).await;
@@ -329,8 +376,9 @@ async fn a_gateway_starts_from_disk_with_control_down() {
     let dir = tempfile::tempdir().unwrap();
     let file = json!({"model": "up-1", "key": "k", "response": "from disk"}).to_string();
     let digest = Digest::of(file.as_bytes());
-    let setup = Setup::new(release(json!({"kind": "replay", "key": "k", "recordings": [digest]}), SYSTEM))
-        .with(|s| s.blobs = [digest].into());
+    let setup =
+        Setup::new(release(json!({"kind": "replay", "key": "k", "recordings": [digest]}), SYSTEM))
+            .with(|s| s.blobs = [digest].into());
     let control = Control::new();
     control.blob(digest, file.as_bytes());
     control.publish(&setup.snapshot());
@@ -348,7 +396,11 @@ async fn a_gateway_starts_from_disk_with_control_down() {
     running.clock.fetch_add(90_000, Ordering::SeqCst);
     assert_eq!(text(&running.chat(&[], json!({})).await.json().await), "from disk");
     let metrics = running.metrics().await;
-    assert!(metrics.contains("tidegate_control_up 0\n") && metrics.contains("tidegate_snapshot_age_seconds 90\n"), "{metrics}");
+    assert!(
+        metrics.contains("tidegate_control_up 0\n")
+            && metrics.contains("tidegate_snapshot_age_seconds 90\n"),
+        "{metrics}"
+    );
     // What was counted meanwhile arrives when control is back.
     running.control.down(false);
     let record = running.control.record().await;
@@ -420,10 +472,25 @@ async fn a_batch_whose_receipt_was_lost_comes_again_as_the_same() {
 }
 
 #[tokio::test]
+async fn a_gateway_with_nothing_to_say_says_that_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup::new(openai("http://127.0.0.1:9/v1", SYSTEM));
+    let running = Running::serving_with(dir.path(), &setup, |c| {
+        c.heartbeat = std::time::Duration::from_millis(20)
+    })
+    .await;
+    let batches = running.control.shipped(|b| (b.len() >= 3).then(|| b.to_vec())).await;
+    assert!(batches[1..].iter().all(|b| b.serving == Generation(1) && b.cells.is_empty()));
+}
+
+#[tokio::test]
 async fn stopping_delivers_what_was_counted() {
     let dir = tempfile::tempdir().unwrap();
     let upstream = Upstream::always(vec![completion("x")]).await;
-    let running = Running::serving_with(dir.path(), &numbered(&upstream, 1), |c| c.ship_every = std::time::Duration::from_secs(3600)).await;
+    let running = Running::serving_with(dir.path(), &numbered(&upstream, 1), |c| {
+        c.ship_every = std::time::Duration::from_secs(3600)
+    })
+    .await;
     let control = running.control.clone();
     for _ in 0..3 {
         running.chat(&[], json!({})).await.text().await;
@@ -464,7 +531,13 @@ async fn feedback_is_checked_made_private_and_shipped() {
         assert_eq!(answer.status, 400, "{body}");
         assert!(!answer.json().await["error"]["tidegate"]["hint"].is_null(), "{body}");
     }
-    assert_eq!(running.send("POST", "/v1/feedback", &[("authorization", "")], &good[0].to_string()).await.status, 401);
+    assert_eq!(
+        running
+            .send("POST", "/v1/feedback", &[("authorization", "")], &good[0].to_string())
+            .await
+            .status,
+        401
+    );
     let shipped = running
         .control
         .shipped(|batches| {
@@ -482,8 +555,12 @@ async fn feedback_is_checked_made_private_and_shipped() {
 #[tokio::test]
 async fn texts_are_kept_for_the_share_that_was_configured() {
     let dir = tempfile::tempdir().unwrap();
-    let upstream = Upstream::start(|n, _| vec![if n == 0 { completion("x") } else { respond(500, "", "{}") }]).await;
-    let running = Running::serving_with(dir.path(), &numbered(&upstream, 1), |c| c.bodies = Share::NONE).await;
+    let upstream =
+        Upstream::start(|n, _| vec![if n == 0 { completion("x") } else { respond(500, "", "{}") }])
+            .await;
+    let running =
+        Running::serving_with(dir.path(), &numbered(&upstream, 1), |c| c.bodies = Share::NONE)
+            .await;
     running.chat(&[], json!({})).await.text().await;
     running.chat(&[], json!({})).await.text().await;
     let records = running.control.records(2).await;

@@ -33,9 +33,7 @@ impl RetryBudget {
 
     /// True if a retry is affordable; then it is paid.
     pub fn withdraw(&self) -> bool {
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(PRICE))
-            .is_ok()
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(PRICE)).is_ok()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Answers made here, in the shape of a provider's: one JSON object, or a stream
 //! of a role, pieces of text, an end, usage if asked for, and `[DONE]`.
 
-use super::{AnswerStream, Call, Failure, FailureKind, MAX_CHOICES, Reply, ReplyBody, Source, Whole};
+use super::{
+    AnswerStream, Call, Failure, FailureKind, MAX_CHOICES, Reply, ReplyBody, Source, Whole,
+};
 use crate::tap::{Summary, Usage};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -52,7 +54,10 @@ pub(super) async fn reply(answer: Answer, call: &Call) -> Result<Reply, Failure>
     if call.choices == 0 || call.choices > MAX_CHOICES {
         return Err(Failure::new(
             FailureKind::Refused(400),
-            format!("`n` is {}; recorded and rule-made answers take 1 to {MAX_CHOICES}", call.choices),
+            format!(
+                "`n` is {}; recorded and rule-made answers take 1 to {MAX_CHOICES}",
+                call.choices
+            ),
         ));
     }
     let begun = Instant::now();
@@ -188,8 +193,13 @@ impl Stream {
                 None => (json!({}), json!("stop")),
             },
         };
-        self.at = if finish.is_null() { (choice, step.saturating_add(1)) } else { (choice.saturating_add(1), 0) };
-        let choices = json!([{"index": choice, "delta": delta, "logprobs": null, "finish_reason": finish}]);
+        self.at = if finish.is_null() {
+            (choice, step.saturating_add(1))
+        } else {
+            (choice.saturating_add(1), 0)
+        };
+        let choices =
+            json!([{"index": choice, "delta": delta, "logprobs": null, "finish_reason": finish}]);
         Some(Ok(self.head.event(choices, None).into()))
     }
 

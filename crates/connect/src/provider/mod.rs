@@ -227,7 +227,9 @@ pub enum PrepareError {
     #[error("`base_url` `{0}` is not an http or https address such as `https://api.openai.com/v1`")]
     BaseUrl(String),
     /// The key is not there.
-    #[error("the gateway has no environment variable `{0}`; set it to the provider's key, or remove `key_env`")]
+    #[error(
+        "the gateway has no environment variable `{0}`; set it to the provider's key, or remove `key_env`"
+    )]
     NoKey(String),
     /// The key cannot be sent.
     #[error("the value of `{0}` has characters no header may have")]
@@ -283,7 +285,9 @@ impl Prepared {
             Provider::Replay { recordings, latency, .. } => {
                 let files = recordings
                     .iter()
-                    .map(|digest| (stock.recordings)(digest).ok_or(PrepareError::NoRecordings(*digest)))
+                    .map(|digest| {
+                        (stock.recordings)(digest).ok_or(PrepareError::NoRecordings(*digest))
+                    })
                     .collect::<Result<Vec<_>, _>>()?;
                 Kind::Replay(replay::Replay::new(files, *latency))
             }

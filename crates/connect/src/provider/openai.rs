@@ -10,8 +10,8 @@ mod stream;
 pub(super) use stream::Stream;
 
 use super::{
-    AnswerStream, Call, Failure, FailureKind, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, PrepareError, Reply,
-    ReplyBody, RetryBudget, Source, UpstreamError, Whole,
+    AnswerStream, Call, Failure, FailureKind, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, PrepareError,
+    Reply, ReplyBody, RetryBudget, Source, UpstreamError, Whole,
 };
 use crate::http::{Client, ReadError, SendError, read_all};
 use crate::tap::read_whole;
@@ -57,14 +57,22 @@ impl Upstream {
             .parse()
             .map_err(|_| bad())?;
         let plain_host = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || !plain_host || uri.query().is_some() {
+        if !matches!(uri.scheme_str(), Some("http" | "https"))
+            || !plain_host
+            || uri.query().is_some()
+        {
             return Err(bad());
         }
         let authorization = key_env.map(|name| key(name, secret)).transpose()?;
         Ok(Self { uri, authorization, budget: RetryBudget::default() })
     }
 
-    pub(super) async fn call(&self, client: &Client, model: &str, call: Call) -> Result<Reply, Failure> {
+    pub(super) async fn call(
+        &self,
+        client: &Client,
+        model: &str,
+        call: Call,
+    ) -> Result<Reply, Failure> {
         self.budget.deposit();
         let body = request_body(model, &call);
         let mut retries = 0;
@@ -79,7 +87,11 @@ impl Upstream {
             let pause = pause(retries, failure.retry_after.as_deref());
             let again = retries < call.retries && worth_a_retry(failure.kind);
             match pause {
-                Some(pause) if again && Instant::now() + pause < call.deadline && self.budget.withdraw() => {
+                Some(pause)
+                    if again
+                        && Instant::now() + pause < call.deadline
+                        && self.budget.withdraw() =>
+                {
                     sleep(pause).await;
                     retries = retries.saturating_add(1);
                 }
@@ -88,7 +100,12 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, client: &Client, body: Bytes, call: &Call) -> Result<ReplyBody, Failure> {
+    async fn attempt(
+        &self,
+        client: &Client,
+        body: Bytes,
+        call: &Call,
+    ) -> Result<ReplyBody, Failure> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -119,7 +136,9 @@ impl Upstream {
 }
 
 fn key(name: &str, secret: &dyn Fn(&str) -> Option<String>) -> Result<HeaderValue, PrepareError> {
-    let key = secret(name).filter(|k| !k.is_empty()).ok_or_else(|| PrepareError::NoKey(name.to_owned()))?;
+    let key = secret(name)
+        .filter(|k| !k.is_empty())
+        .ok_or_else(|| PrepareError::NoKey(name.to_owned()))?;
     let mut value = HeaderValue::try_from(format!("Bearer {}", key.trim()))
         .map_err(|_| PrepareError::BadKey(name.to_owned()))?;
     value.set_sensitive(true);
@@ -186,9 +205,10 @@ fn unread(error: ReadError) -> Failure {
         // Nothing of a whole answer was passed on yet: to the caller this is
         // a cut before the first byte.
         ReadError::Cut(_) => Failure::new(FailureKind::CutBefore, "the provider's answer was cut"),
-        ReadError::TooLarge(limit) => {
-            Failure::new(FailureKind::TooLarge, format!("the provider's answer is longer than {limit} bytes"))
-        }
+        ReadError::TooLarge(limit) => Failure::new(
+            FailureKind::TooLarge,
+            format!("the provider's answer is longer than {limit} bytes"),
+        ),
     }
 }
 
@@ -200,7 +220,10 @@ async fn refused(response: Response<Incoming>) -> Failure {
     Failure {
         retry_after,
         upstream: error_object(&body),
-        ..Failure::new(FailureKind::Refused(status), format!("the provider answered with status {status}"))
+        ..Failure::new(
+            FailureKind::Refused(status),
+            format!("the provider answered with status {status}"),
+        )
     }
 }
 

@@ -37,11 +37,18 @@ impl Recordings {
     pub fn parse(digest: Digest, bytes: &[u8]) -> Result<Self, PrepareError> {
         let (recordings, faults) = parse_jsonl(bytes);
         if let Some(fault) = faults.into_iter().next() {
-            return Err(PrepareError::BadRecordings { digest, line: fault.line, problem: fault.problem });
+            return Err(PrepareError::BadRecordings {
+                digest,
+                line: fault.line,
+                problem: fault.problem,
+            });
         }
         let mut models: HashMap<String, HashMap<String, Recording>> = HashMap::new();
         for recording in recordings {
-            models.entry(recording.model.clone()).or_default().insert(recording.key.clone(), recording);
+            models
+                .entry(recording.model.clone())
+                .or_default()
+                .insert(recording.key.clone(), recording);
         }
         Ok(Self(models))
     }
@@ -70,7 +77,9 @@ impl Replay {
         };
         let recorded = found.latency_ms.filter(|_| self.latency).unwrap_or(0);
         let usage = Usage {
-            prompt_tokens: found.prompt_tokens.map_or_else(|| estimate(call.messages.len()), u64::from),
+            prompt_tokens: found
+                .prompt_tokens
+                .map_or_else(|| estimate(call.messages.len()), u64::from),
             completion_tokens: found
                 .completion_tokens
                 .map_or_else(|| estimate(found.response.len()), u64::from),

@@ -159,7 +159,11 @@ mod tests {
         let cases = [
             (json!({"topic": "refund"}), None, vec![Rule(0), Default, HandOver]),
             (json!({}), Some("where is my ORDER?"), vec![Rule(1), Default, HandOver]),
-            (json!({"message": "order", "count": 12}), None, vec![Rule(1), Rule(2), Default, HandOver]),
+            (
+                json!({"message": "order", "count": 12}),
+                None,
+                vec![Rule(1), Rule(2), Default, HandOver],
+            ),
             (json!({"topic": null, "count": "x1"}), None, vec![Default, HandOver]),
         ];
         for (vars, message, wanted) in cases {
@@ -174,8 +178,14 @@ mod tests {
             Rules::compile(&serde_json::from_value(content).expect("form")).expect_err("bad")
         };
         assert_eq!(bad(json!({"variable": "x"})), RulesError::NoTest(1));
-        assert_eq!(bad(json!({"variable": "x", "contains": "a", "equals": "b"})), RulesError::NoTest(1));
+        assert_eq!(
+            bad(json!({"variable": "x", "contains": "a", "equals": "b"})),
+            RulesError::NoTest(1)
+        );
         assert_eq!(bad(json!({"variable": "x", "matches": "("})), RulesError::BadRegex(1));
-        assert_eq!(bad(json!({"variable": "x", "matches": "(a{1000}){1000}"})), RulesError::BadRegex(1));
+        assert_eq!(
+            bad(json!({"variable": "x", "matches": "(a{1000}){1000}"})),
+            RulesError::BadRegex(1)
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! sockets: answers, cuts, stalls, nonsense.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::disallowed_types, reason = "a test's upstream may lock")]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +61,9 @@ impl Drop for Upstream {
 
 impl Upstream {
     /// Answers the n-th request (from 0) as the script says.
-    pub async fn start(script: impl Fn(usize, &Received) -> Vec<Step> + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        script: impl Fn(usize, &Received) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -73,7 +76,8 @@ impl Upstream {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (script, log, hung, came) = (script.clone(), log.clone(), hung.clone(), came.clone());
+                let (script, log, hung, came) =
+                    (script.clone(), log.clone(), hung.clone(), came.clone());
                 tokio::spawn(async move {
                     let _ended = connection(stream, &*script, &log, &hung, &came).await;
                 });
@@ -146,13 +150,18 @@ async fn connection(
     Ok(())
 }
 
-async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<Option<Received>> {
+async fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<Option<Received>> {
     loop {
         if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).to_string();
             let length = head
                 .lines()
-                .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
+                .find_map(|l| {
+                    l.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+                })
                 .unwrap_or(0_usize);
             if buffer.len() >= end + 4 + length {
                 let body = buffer[end + 4..end + 4 + length].to_vec();
@@ -194,7 +203,10 @@ pub fn completion_json(text: &str) -> String {
 
 /// The head of a chunked event stream.
 pub fn sse_head() -> Step {
-    Step::Send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec())
+    Step::Send(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec(),
+    )
 }
 
 /// One HTTP chunk.

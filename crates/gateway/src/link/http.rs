@@ -2,7 +2,7 @@
 //!
 //! | call | request |
 //! | --- | --- |
-//! | next snapshot | `GET /internal/v1/snapshot?after=<generation>`: 200 with a signed snapshot, or 204 when none came for a while |
+//! | next snapshot | `GET /internal/v1/snapshot?after=<generation>`: 200 with a signed snapshot, or 204 when none came for a while (at most 30 s) |
 //! | blob | `GET /internal/v1/blobs/<sha256:hex>` |
 //! | ship | `POST /internal/v1/telemetry`, a batch; 2xx when durable |
 //! | journal | `POST /internal/v1/kills`, a list of kills; 200 with `{"generation": n}` |
@@ -59,14 +59,20 @@ impl HttpLink {
     /// When the address or the token cannot be sent in a request.
     pub fn new(client: Client, base: &str, token: &str) -> Result<Self, LinkError> {
         let base = base.trim_end_matches('/').to_owned();
-        let uri: http::Uri = base
-            .parse()
-            .map_err(|_| LinkError::Rejected(format!("`{base}` is not an address such as `http://control:8080`")))?;
+        let uri: http::Uri = base.parse().map_err(|_| {
+            LinkError::Rejected(format!("`{base}` is not an address such as `http://control:8080`"))
+        })?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(LinkError::Rejected(format!("`{base}` does not begin with `http://` or `https://`")));
+            return Err(LinkError::Rejected(format!(
+                "`{base}` does not begin with `http://` or `https://`"
+            )));
         }
-        let mut bearer = header::HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| LinkError::Rejected("the gateway token has characters no header may have".to_owned()))?;
+        let mut bearer =
+            header::HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                LinkError::Rejected(
+                    "the gateway token has characters no header may have".to_owned(),
+                )
+            })?;
         bearer.set_sensitive(true);
         Ok(Self { client, base, bearer })
     }
@@ -82,7 +88,11 @@ impl HttpLink {
             .body(Full::new(body))
             .map_err(|e| LinkError::Rejected(e.to_string()))?;
         let answer = async {
-            let response = self.client.send(request).await.map_err(|e| LinkError::Unreachable(e.to_string()))?;
+            let response = self
+                .client
+                .send(request)
+                .await
+                .map_err(|e| LinkError::Unreachable(e.to_string()))?;
             let status = response.status();
             let body = read_all(response.into_body(), limit)
                 .await
@@ -90,15 +100,17 @@ impl HttpLink {
             match status {
                 StatusCode::NO_CONTENT => Ok(None),
                 s if s.is_success() => Ok(Some(body)),
-                StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                StatusCode::BAD_REQUEST
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::UNPROCESSABLE_ENTITY => {
                     Err(LinkError::Rejected(format!("`{path}` was answered with {status}")))
                 }
                 s => Err(LinkError::Unreachable(format!("`{path}` was answered with {s}"))),
             }
         };
-        tokio::time::timeout(timeout, answer)
-            .await
-            .unwrap_or_else(|_| Err(LinkError::Unreachable(format!("no answer within {timeout:?}"))))
+        tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
+            Err(LinkError::Unreachable(format!("no answer within {timeout:?}")))
+        })
     }
 }
 
@@ -133,7 +145,10 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, LinkError> {
 }
 
 impl Link for HttpLink {
-    fn next_snapshot(&self, have: Generation) -> BoxFuture<'_, Result<Option<SignedSnapshot>, LinkError>> {
+    fn next_snapshot(
+        &self,
+        have: Generation,
+    ) -> BoxFuture<'_, Result<Option<SignedSnapshot>, LinkError>> {
         Box::pin(async move {
             let path = format!("/internal/v1/snapshot?after={have}");
             let answer = self.call(Call::get(path, MAX_SNAPSHOT_BYTES, POLL_TIMEOUT)).await?;
@@ -145,15 +160,22 @@ impl Link for HttpLink {
         Box::pin(async move {
             let path = format!("/internal/v1/blobs/{digest}");
             let answer = self.call(Call::get(path, MAX_BLOB_BYTES, CALL_TIMEOUT)).await?;
-            answer.ok_or_else(|| LinkError::Unreachable(format!("blob `{digest}` came without content")))
+            answer.ok_or_else(|| {
+                LinkError::Unreachable(format!("blob `{digest}` came without content"))
+            })
         })
     }
 
     fn ship<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LinkError>> {
-        Box::pin(async move { self.call(Call::post("/internal/v1/telemetry", batch)?).await.map(|_| ()) })
+        Box::pin(async move {
+            self.call(Call::post("/internal/v1/telemetry", batch)?).await.map(|_| ())
+        })
     }
 
-    fn journal<'a>(&'a self, entries: &'a [LocalKill]) -> BoxFuture<'a, Result<Generation, LinkError>> {
+    fn journal<'a>(
+        &'a self,
+        entries: &'a [LocalKill],
+    ) -> BoxFuture<'a, Result<Generation, LinkError>> {
         Box::pin(async move {
             let answer = self.call(Call::post("/internal/v1/kills", &entries)?).await?;
             let ack: JournalAck = read(&answer.unwrap_or_default())?;

@@ -33,7 +33,10 @@ pub enum LinkError {
 pub trait Link: Send + Sync + 'static {
     /// Waits for a snapshot newer than `have`; gives nothing if none came for a
     /// while, which still proves that control is there.
-    fn next_snapshot(&self, have: Generation) -> BoxFuture<'_, Result<Option<SignedSnapshot>, LinkError>>;
+    fn next_snapshot(
+        &self,
+        have: Generation,
+    ) -> BoxFuture<'_, Result<Option<SignedSnapshot>, LinkError>>;
 
     /// The bytes of a blob. The gateway checks the digest.
     fn blob(&self, digest: Digest) -> BoxFuture<'_, Result<Bytes, LinkError>>;
@@ -45,5 +48,8 @@ pub trait Link: Send + Sync + 'static {
     /// returns `Ok`, with the generation from which on every snapshot takes
     /// them into account; until then the gateway's own word stands. The same
     /// entries may come again.
-    fn journal<'a>(&'a self, entries: &'a [LocalKill]) -> BoxFuture<'a, Result<Generation, LinkError>>;
+    fn journal<'a>(
+        &'a self,
+        entries: &'a [LocalKill],
+    ) -> BoxFuture<'a, Result<Generation, LinkError>>;
 }

@@ -1,5 +1,9 @@
 //! `POST /v1/admin/kill` and `/v1/admin/unkill`: the switch at the gateway
 //! itself, for when control is out of reach. See [`crate::journal`].
+//!
+//! `{"app": "support", "reason": "…"}` with an operator's token. From the moment
+//! the switch is thrown every new request of the app is answered by its
+//! fallback; answers under way are finished.
 
 use super::auth::authorize;
 use super::{ApiError, Body, Code, ingress, json, plain_error};
@@ -51,24 +55,33 @@ async fn obey(
     let caller = authorize(&shared.serving.load_full(), &head.headers, at)?;
     let body = ingress::read(body, LIMIT).await?;
     let order: Order = serde_json::from_slice(&body).map_err(|e| {
-        ApiError::json(&e, "an order").hint("for example `{\"app\": \"support\", \"reason\": \"…\"}`")
+        ApiError::json(&e, "an order")
+            .hint("for example `{\"app\": \"support\", \"reason\": \"…\"}`")
     })?;
     let by = match caller.grant() {
         Some(grant) if grant.operate && caller.may_call(&order.app) => grant.name.clone(),
         _ => {
-            return Err(ApiError::new(Code::NotAllowed, "this token may not use the kill switch of this app")
-                .hint("use an operator's token"));
+            return Err(ApiError::new(
+                Code::NotAllowed,
+                "this token may not use the kill switch of this app",
+            )
+            .hint("use an operator's token"));
         }
     };
     if !caller.compiled.apps.contains_key(&order.app) {
-        return Err(ApiError::new(Code::NotFound, format!("there is no app `{}`", order.app)).param("app"));
+        return Err(
+            ApiError::new(Code::NotFound, format!("there is no app `{}`", order.app)).param("app")
+        );
     }
     if order.reason.chars().count() > MAX_REASON {
-        return Err(ApiError::new(Code::BadValue, format!("`reason` is longer than {MAX_REASON} characters"))
-            .param("reason"));
+        return Err(ApiError::new(
+            Code::BadValue,
+            format!("`reason` is longer than {MAX_REASON} characters"),
+        )
+        .param("reason"));
     }
     let entry = LocalKill {
-        id: shared.new_id().to_string(),
+        id: shared.new_id().as_str().replacen("req_", "kill_", 1),
         gateway: shared.config.name.clone(),
         at,
         app: order.app.clone(),

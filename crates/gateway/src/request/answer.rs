@@ -10,7 +10,7 @@ use connect::provider::{Call, Failure, FailureKind, Reply};
 use domain::ids::{ReleaseId, RequestId};
 use domain::telemetry::AnswerStatus;
 use domain::units::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -44,7 +44,12 @@ impl Job {
     ///
     /// # Errors
     /// [`NoCall`].
-    pub(super) fn ready(&self, compiled: &Compiled, app: &App, release: &ReleaseId) -> Result<Ready, NoCall> {
+    pub(super) fn ready(
+        &self,
+        compiled: &Compiled,
+        app: &App,
+        release: &ReleaseId,
+    ) -> Result<Ready, NoCall> {
         let served = compiled.release(release).map_err(NoCall::Unusable)?;
         let vars = &self.request.tidegate.vars;
         let messages = served.prompt.render(vars).map_err(NoCall::Render)?;
@@ -55,10 +60,13 @@ impl Job {
                 known.extend(facts.clone());
                 Some(key.render(&known).map_err(NoCall::Render)?)
             }
-            Needs::Fallback => app.fallback.as_ref().and_then(|f| choose(f, &self.request)).map(|c| c.text),
+            Needs::Fallback => {
+                app.fallback.as_ref().and_then(|f| choose(f, &self.request)).map(|c| c.text)
+            }
         };
         let parameters = served.parameters.clone();
-        let call = Call { parameters, local, ..self.call(splice(&messages, &self.request.messages)) };
+        let call =
+            Call { parameters, local, ..self.call(splice(&messages, &self.request.messages)) };
         Ok(Ready { served, call })
     }
 
@@ -96,12 +104,19 @@ pub(super) struct Chosen {
 
 /// The first text of the fallback that renders.
 pub(super) fn choose(fallbacks: &Fallbacks, request: &ChatRequest) -> Option<Chosen> {
-    let message = fallbacks.rules.reads_message().then(|| last_user_text(&request.messages)).flatten();
+    let message =
+        fallbacks.rules.reads_message().then(|| last_user_text(&request.messages)).flatten();
     let vars = &request.tidegate.vars;
     fallbacks.rules.choices(vars, message.as_deref()).find_map(|choice| {
         let text = fallbacks.template(choice)?.render(vars).ok()?;
         Some(Chosen { text, word: choice.word() })
     })
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'a str,
+    content: &'a str,
 }
 
 /// The provider's messages: the prompt's own, and the caller's as they came.
@@ -118,8 +133,8 @@ fn splice(rendered: &[Rendered], conversation: &[Bytes]) -> Bytes {
     for part in rendered {
         match part {
             Rendered::Message { role, content } => {
-                let message: Value = json!({"role": role, "content": content});
-                put(message.to_string().as_bytes());
+                // Two strings always have a JSON form.
+                put(&serde_json::to_vec(&Message { role, content }).unwrap_or_default());
             }
             Rendered::Conversation => conversation.iter().for_each(|message| put(message)),
         }

@@ -36,7 +36,11 @@ impl Caller {
 ///
 /// # Errors
 /// 503 before the first snapshot, 401 without a valid token.
-pub(crate) fn authorize(serving: &Serving, headers: &HeaderMap, now: Timestamp) -> Result<Caller, ApiError> {
+pub(crate) fn authorize(
+    serving: &Serving,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
     let compiled = serving.compiled.clone().ok_or_else(|| {
         ApiError::new(Code::NotReady, "this gateway has no snapshot yet")
             .hint("wait for control; `/readyz` says when it is ready")
@@ -49,13 +53,15 @@ pub(crate) fn authorize(serving: &Serving, headers: &HeaderMap, now: Timestamp) 
         ));
     }
     let token = bearer(headers).ok_or_else(|| {
-        refuse("the request has no token", "send `Authorization: Bearer tgk_…`; clients call it the API key")
+        refuse(
+            "the request has no token",
+            "send `Authorization: Bearer tgk_…`; clients call it the API key",
+        )
     })?;
     let token = Digest::of(token.as_bytes());
-    let grant = compiled
-        .tokens
-        .get(&token)
-        .ok_or_else(|| refuse("the token is not known", "check it, or make a new one with `tidegate token create`"))?;
+    let grant = compiled.tokens.get(&token).ok_or_else(|| {
+        refuse("the token is not known", "check it, or make a new one with `tidegate token create`")
+    })?;
     if grant.expires_at.is_some_and(|end| end <= now) {
         return Err(refuse("the token has expired", "make a new one with `tidegate token create`"));
     }

@@ -83,16 +83,38 @@ struct StreamOptions {
     rest: Map<String, Value>,
 }
 
-/// Parses a body.
+impl ChatRequest {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// 400 with line, column and what was wanted.
+    pub(crate) fn parse(body: &Bytes) -> Result<Self, ApiError> {
+        let wanted = "a chat completion request";
+        let hint = "see the fields of `POST /v1/chat/completions`; `model` is `app/<name>`, variables go in `tidegate.vars`";
+        let parsed: Parsed<'_> =
+            serde_json::from_slice(body).map_err(|e| ApiError::json(&e, wanted).hint(hint))?;
+        Ok(parsed.own(body))
+    }
+}
+
+/// What the gateway reads in the body of a chat request, for tools that look at
+/// bodies without serving them (the fuzzer).
+#[derive(Debug)]
+pub struct ReadBody {
+    /// The messages, as they came.
+    pub messages: Vec<Bytes>,
+    /// The fields that would be passed on, name and JSON.
+    pub fields: Vec<(String, Bytes)>,
+}
+
+/// Reads a body as the gateway does.
 ///
 /// # Errors
-/// 400 with line, column and what was wanted.
-pub(crate) fn parse(body: &Bytes) -> Result<ChatRequest, ApiError> {
-    let wanted = "a chat completion request";
-    let hint = "see the fields of `POST /v1/chat/completions`; `model` is `app/<name>`, variables go in `tidegate.vars`";
-    let parsed: Parsed<'_> =
-        serde_json::from_slice(body).map_err(|e| ApiError::json(&e, wanted).hint(hint))?;
-    Ok(parsed.own(body))
+/// The JSON a caller would get.
+pub fn read_body(body: &Bytes) -> Result<ReadBody, Value> {
+    ChatRequest::parse(body)
+        .map(|request| ReadBody { messages: request.messages, fields: request.fields.to_vec() })
+        .map_err(|error| error.body())
 }
 
 /// What the one pass gives: values, and slices of the body.
@@ -116,7 +138,8 @@ impl Parsed<'_> {
         let mut fields: Vec<(String, Bytes)> =
             self.rest.iter().map(|(name, raw)| (name.clone(), slice(raw))).collect();
         let include_usage = self.stream_options.as_ref().and_then(|o| o.include_usage);
-        let options = self.stream_options.and_then(|o| serde_json::to_vec(&o).ok()).map(Bytes::from);
+        let options =
+            self.stream_options.and_then(|o| serde_json::to_vec(&o).ok()).map(Bytes::from);
         let read = [
             ("stream_options", options),
             ("user", self.user.as_ref().map(text)),
@@ -157,9 +180,18 @@ impl<'de> Visitor<'de> for OnePass {
         let mut seen: u16 = 0;
         let mut out = Parsed::default();
         while let Some(name) = map.next_key::<String>()? {
-            let known = ["model", "messages", "stream", "stream_options", "user", "safety_identifier", "n", "tidegate"]
-                .iter()
-                .position(|known| *known == name);
+            let known = [
+                "model",
+                "messages",
+                "stream",
+                "stream_options",
+                "user",
+                "safety_identifier",
+                "n",
+                "tidegate",
+            ]
+            .iter()
+            .position(|known| *known == name);
             if let Some(place) = known {
                 let bit = 1_u16 << place;
                 if seen & bit != 0 {
@@ -233,14 +265,21 @@ mod tests {
                 "new_field":{"b": [1,  2], "a":"\u00e9"},"stream":null,"n":2,"user":"u",
                 "stream_options":{"include_usage":true,"later":1},"tidegate":{"vars":{"t":"x"},"attrs":{"tenant":"acme"}}}"#,
         );
-        let request = parse(&body).unwrap();
-        assert_eq!(request.messages, [Bytes::from_static(br#"{"role":"user", "content":"a\u0041"}"#)]);
+        let request = ChatRequest::parse(&body).unwrap();
+        assert_eq!(
+            request.messages,
+            [Bytes::from_static(br#"{"role":"user", "content":"a\u0041"}"#)]
+        );
         assert_eq!(field(&request, "temperature").as_deref(), Some("0.10"));
-        assert_eq!(field(&request, "new_field").as_deref(), Some(r#"{"b": [1,  2], "a":"\u00e9"}"#));
+        assert_eq!(
+            field(&request, "new_field").as_deref(),
+            Some(r#"{"b": [1,  2], "a":"\u00e9"}"#)
+        );
         assert_eq!(field(&request, "user").as_deref(), Some("\"u\""));
         assert_eq!(field(&request, "n").as_deref(), Some("2"));
         assert_eq!(field(&request, "tidegate"), None);
-        let options: Value = serde_json::from_str(&field(&request, "stream_options").unwrap()).unwrap();
+        let options: Value =
+            serde_json::from_str(&field(&request, "stream_options").unwrap()).unwrap();
         assert_eq!(options, serde_json::json!({"include_usage": true, "later": 1}));
         assert_eq!((request.choices, request.stream, request.include_usage), (2, false, true));
         assert_eq!(request.tidegate.attr("tenant").as_deref(), Some("acme"));
@@ -260,7 +299,7 @@ mod tests {
             ("[]", 1, "object"),
         ];
         for (body, line, part) in cases {
-            let error = parse(&Bytes::from(body)).expect_err(body).body();
+            let error = ChatRequest::parse(&Bytes::from(body)).expect_err(body).body();
             let error = &error["error"];
             assert_eq!(error["tidegate"]["line"], line, "{body}: {error}");
             assert!(error["message"].as_str().unwrap().contains(part), "{body}: {error}");
@@ -272,7 +311,9 @@ mod tests {
         let raw = |text: &'static str| Bytes::from_static(text.as_bytes());
         let messages = [
             raw(r#"{"role":"user","content":"first"}"#),
-            raw(r#"{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{}},{"type":"text","text":"b"}]}"#),
+            raw(
+                r#"{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{}},{"type":"text","text":"b"}]}"#,
+            ),
             raw(r#"{"role":"assistant","content":"no"}"#),
         ];
         assert_eq!(last_user_text(&messages).as_deref(), Some("a\nb"));
@@ -282,11 +323,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _parsed = parse(&Bytes::from(body));
+            let _parsed = ChatRequest::parse(&Bytes::from(body));
         }
         #[test]
         fn nearly_right_bodies_neither(text in r#"\{"(model|messages|n|stream|tidegate)":["\[\]{}a-z0-9:,\\-]{0,40}\}"#) {
-            let _parsed = parse(&Bytes::from(text));
+            let _parsed = ChatRequest::parse(&Bytes::from(text));
         }
     }
 }

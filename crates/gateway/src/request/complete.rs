@@ -4,9 +4,10 @@ use super::answer::{Job, NoCall, Ready, ask, status_of};
 use super::auth::{Caller, authorize};
 use super::pending::{Common, Pending};
 use super::respond::{self, Decided, Origin};
-use super::{ApiError, Body, ChatRequest, Code, chat, fallback, ingress, shadow, stream};
+use super::{ApiError, Body, ChatRequest, Code, fallback, ingress, shadow, stream};
 use crate::snapshot::App;
 use crate::state::{Serving, Shared};
+use crate::telemetry::cost;
 use connect::provider::{Failure, FailureKind, Reply, ReplyBody};
 use domain::ids::{AppName, RequestId};
 use domain::policy::SubjectKey;
@@ -77,7 +78,7 @@ async fn accept(
     let wish = wish(&head.headers)?;
     let patience = patience(&head.headers)?;
     let body = ingress::read(body, shared.config.body_limit).await?;
-    let request = Arc::new(chat::parse(&body)?);
+    let request = Arc::new(ChatRequest::parse(&body)?);
     let (name, app) = find_app(&caller, &request.model)?;
     let subject = subject(&head.headers, &request, app.snapshot.subject, &caller)?;
     let decision = route(&app.snapshot, Facts { subject: &subject });
@@ -122,7 +123,13 @@ async fn answer(known: Known, mut pending: Pending, killed: bool) -> Response<Bo
                 NoCall::Unusable(why) => why.to_string(),
                 NoCall::Render(error) => error.to_string(),
             };
-            return fallback::failed(&known, app, pending, Failure::new(FailureKind::Misconfigured, why)).await;
+            return fallback::failed(
+                &known,
+                app,
+                pending,
+                Failure::new(FailureKind::Misconfigured, why),
+            )
+            .await;
         }
     };
     if let Some(Ready { served, call }) = &ready {
@@ -146,8 +153,10 @@ pub(super) fn deliver(reply: Reply, mut pending: Pending, known: &Known) -> Resp
     };
     match reply.body {
         ReplyBody::Whole(whole) => {
+            let prices = pending.served.as_ref().map(|served| served.prices);
+            let cost = prices.zip(whole.summary.usage).map(|(prices, usage)| cost(prices, usage));
             pending.finish(AnswerStatus::Ok, None, whole.summary);
-            respond::whole(whole.body, &origin)
+            respond::whole(whole.body, cost, &origin)
         }
         ReplyBody::Stream(answer) => respond::events(stream::body(answer, pending), &origin),
     }
@@ -169,7 +178,11 @@ fn only_the_candidate_fails(known: &Known, app: &App, pending: &Pending) -> bool
         && known.job.ready(&known.caller.compiled, app, &app.snapshot.production).is_ok()
 }
 
-fn bad_request(error: checks::template::RenderError, pending: Pending, known: &Known) -> Response<Body> {
+fn bad_request(
+    error: checks::template::RenderError,
+    pending: Pending,
+    known: &Known,
+) -> Response<Body> {
     let code = match &error {
         checks::template::RenderError::MissingVariables(_) => Code::MissingVariables,
         checks::template::RenderError::Failed { .. } => Code::RenderFailed,
@@ -228,8 +241,11 @@ fn subject(
         .filter(|subject| !subject.is_empty())
         .unwrap_or_else(|| caller.token.to_string());
     if subject.len() > MAX_SUBJECT_BYTES {
-        return Err(ApiError::new(Code::BadValue, format!("the subject is longer than {MAX_SUBJECT_BYTES} bytes"))
-            .hint("send a short, stable id of the user"));
+        return Err(ApiError::new(
+            Code::BadValue,
+            format!("the subject is longer than {MAX_SUBJECT_BYTES} bytes"),
+        )
+        .hint("send a short, stable id of the user"));
     }
     Ok(subject)
 }
@@ -239,22 +255,28 @@ fn wish(headers: &HeaderMap) -> Result<Wish, ApiError> {
         None => Ok(Wish::App),
         Some("allow") => Ok(Wish::Allow),
         Some("never") => Ok(Wish::Never),
-        Some(other) => Err(ApiError::new(Code::BadHeader, format!("`X-Tidegate-Fallback: {other}` is neither `allow` nor `never`"))
-            .param("X-Tidegate-Fallback")),
+        Some(other) => Err(ApiError::new(
+            Code::BadHeader,
+            format!("`X-Tidegate-Fallback: {other}` is neither `allow` nor `never`"),
+        )
+        .param("X-Tidegate-Fallback")),
     }
 }
 
 fn patience(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(text) = header(headers, "x-tidegate-timeout-ms")? else { return Ok(None) };
     text.trim().parse().map(|ms| Some(Duration::from_millis(ms))).map_err(|_| {
-        ApiError::new(Code::BadHeader, format!("`X-Tidegate-Timeout-Ms: {text}` is not a number of milliseconds"))
-            .param("X-Tidegate-Timeout-Ms")
+        ApiError::new(
+            Code::BadHeader,
+            format!("`X-Tidegate-Timeout-Ms: {text}` is not a number of milliseconds"),
+        )
+        .param("X-Tidegate-Timeout-Ms")
     })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ApiError> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    std::str::from_utf8(value.as_bytes())
-        .map(|text| Some(text).filter(|t| !t.is_empty()))
-        .map_err(|_| ApiError::new(Code::BadHeader, format!("the header `{name}` is not UTF-8")).param(name))
+    std::str::from_utf8(value.as_bytes()).map(|text| Some(text).filter(|t| !t.is_empty())).map_err(
+        |_| ApiError::new(Code::BadHeader, format!("the header `{name}` is not UTF-8")).param(name),
+    )
 }

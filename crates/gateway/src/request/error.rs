@@ -100,7 +100,8 @@ impl ApiError {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
-            status: StatusCode::from_u16(code.facts().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            status: StatusCode::from_u16(code.facts().0)
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             words: Box::new(Words { message: message.into(), ..Words::default() }),
         }
     }
@@ -134,7 +135,11 @@ impl ApiError {
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
         let mut it = Self::new(
             Code::BadJson,
-            format!("the body is not {wanted}: {what} (line {}, column {})", error.line(), error.column()),
+            format!(
+                "the body is not {wanted}: {what} (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
         );
         it.words.place = Some((error.line(), error.column()));
         it
@@ -146,7 +151,9 @@ impl ApiError {
     pub(crate) fn of_failure(failure: &Failure) -> Self {
         let (code, status) = match failure.kind {
             FailureKind::Refused(429) => (Code::ProviderRateLimited, None),
-            FailureKind::Refused(status @ (400 | 409 | 413 | 415 | 422)) => (Code::ProviderRefused, Some(status)),
+            FailureKind::Refused(status @ (400 | 409 | 413 | 415 | 422)) => {
+                (Code::ProviderRefused, Some(status))
+            }
             FailureKind::Refused(_) => (Code::ProviderError, None),
             FailureKind::Unreachable => (Code::ProviderUnreachable, None),
             FailureKind::CutBefore | FailureKind::Cut => (Code::ProviderCut, None),
@@ -164,7 +171,8 @@ impl ApiError {
         it.words.retry_after.clone_from(&failure.retry_after);
         // What an upstream says of the gateway's key is not for callers.
         if !matches!(failure.kind, FailureKind::Refused(401 | 403)) {
-            it.words.upstream = failure.upstream.as_ref().and_then(|e| serde_json::from_slice(&e.0).ok());
+            it.words.upstream =
+                failure.upstream.as_ref().and_then(|e| serde_json::from_slice(&e.0).ok());
         }
         it.hint(hint_for(code))
     }
@@ -200,12 +208,20 @@ impl ApiError {
 
 fn hint_for(code: Code) -> &'static str {
     match code {
-        Code::ProviderRateLimited => "wait as long as `Retry-After` says, or give the app a fallback (`on_error: fallback`)",
-        Code::ProviderRefused => "the provider does not accept a field of the request or of the release's parameters",
-        Code::RecordingMissing => "record an answer for this key, or correct the model's `key` template",
+        Code::ProviderRateLimited => {
+            "wait as long as `Retry-After` says, or give the app a fallback (`on_error: fallback`)"
+        }
+        Code::ProviderRefused => {
+            "the provider does not accept a field of the request or of the release's parameters"
+        }
+        Code::RecordingMissing => {
+            "record an answer for this key, or correct the model's `key` template"
+        }
         Code::ReleaseUnusable => "the gateway's log says what the release lacks here",
         Code::NoFallback => "add `default` or `hand_over` to the app's `fallback.yaml`",
-        Code::ProviderTimeout => "raise the app's `timeout`, or send a larger `X-Tidegate-Timeout-Ms`",
+        Code::ProviderTimeout => {
+            "raise the app's `timeout`, or send a larger `X-Tidegate-Timeout-Ms`"
+        }
         _ => "try again; if it stays, look at the provider and at the app's `on_error`",
     }
 }
@@ -217,9 +233,11 @@ mod tests {
 
     #[test]
     fn an_upstreams_error_is_shown_but_not_about_our_key() {
-        let failure = |status| Failure {
+        let failure = |status| {
+            Failure {
             upstream: Some(UpstreamError(br#"{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}"#.as_slice().into())),
             ..Failure::new(FailureKind::Refused(status), "the provider answered")
+        }
         };
         let shown = ApiError::of_failure(&failure(400));
         assert_eq!(shown.status, 400);

@@ -1,8 +1,8 @@
 //! What users get while the kill switch is thrown or the provider fails.
 
 use super::answer::choose;
-use super::complete::{Known, Wish, refuse};
 use super::answer::status_of;
+use super::complete::{Known, Wish, refuse};
 use super::pending::Pending;
 use super::respond::{self, Decided, Origin};
 use super::{ApiError, Body, Code, stream};
@@ -11,8 +11,8 @@ use connect::provider::{Failure, ReplyBody, rules_call};
 use domain::snapshot::OnError;
 use domain::telemetry::AnswerStatus;
 use http::Response;
-use tokio::time::Instant;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The model's name in answers of the fallback.
 const MODEL: &str = "tidegate/fallback";
@@ -31,11 +31,14 @@ pub(super) async fn killed(known: &Known, app: &App, mut pending: Pending) -> Re
                 let origin = origin(known, &pending);
                 pending.first_byte();
                 pending.finish(AnswerStatus::Killed, None, whole.summary);
-                respond::whole(whole.body, &origin)
+                respond::whole(whole.body, Some(0), &origin)
             }
             ReplyBody::Stream(answer) => {
                 let origin = origin(known, &pending);
-                respond::events(stream::body_as(answer, pending, AnswerStatus::Killed, None), &origin)
+                respond::events(
+                    stream::body_as(answer, pending, AnswerStatus::Killed, None),
+                    &origin,
+                )
             }
         };
     }
@@ -48,7 +51,12 @@ pub(super) async fn killed(known: &Known, app: &App, mut pending: Pending) -> Re
 
 /// The provider failed: the fallback answers if the app or the caller wants it
 /// to. It counts as a failure of the release either way.
-pub(super) async fn failed(known: &Known, app: &App, mut pending: Pending, failure: Failure) -> Response<Body> {
+pub(super) async fn failed(
+    known: &Known,
+    app: &App,
+    mut pending: Pending,
+    failure: Failure,
+) -> Response<Body> {
     pending.retries = failure.retries;
     let wanted = match known.wish {
         Wish::App => app.snapshot.on_error == OnError::Fallback,
@@ -67,7 +75,7 @@ pub(super) async fn failed(known: &Known, app: &App, mut pending: Pending, failu
     match reply {
         ReplyBody::Whole(whole) => {
             pending.finish(status, error, whole.summary);
-            respond::whole(whole.body, &origin)
+            respond::whole(whole.body, Some(0), &origin)
         }
         ReplyBody::Stream(answer) => {
             respond::events(stream::body_as(answer, pending, status, error), &origin)
@@ -89,5 +97,8 @@ async fn reply(known: &Known, app: &App, pending: &mut Pending) -> Option<ReplyB
 }
 
 fn origin(known: &Known, pending: &Pending) -> Origin {
-    Origin { id: known.job.id.clone(), decided: Some(Decided::of(pending.decision(), pending.fallback)) }
+    Origin {
+        id: known.job.id.clone(),
+        decided: Some(Decided::of(pending.decision(), pending.fallback)),
+    }
 }

@@ -38,7 +38,9 @@ async fn accept(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<(), 
     if let Some(app) = &feedback.app
         && !caller.may_call(app)
     {
-        return Err(ApiError::new(Code::NotAllowed, format!("this token is not for `{app}`")).param("app"));
+        return Err(
+            ApiError::new(Code::NotAllowed, format!("this token is not for `{app}`")).param("app")
+        );
     }
     if shared.sink.feedback(now, feedback) {
         Ok(())
@@ -50,11 +52,15 @@ async fn accept(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<(), 
 }
 
 fn check(feedback: &Feedback) -> Result<(), ApiError> {
-    let bad = |param: &str, message: String| Err(ApiError::new(Code::BadValue, message).param(param));
+    let bad =
+        |param: &str, message: String| Err(ApiError::new(Code::BadValue, message).param(param));
     let name = feedback.name.as_str();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.is_empty() || name.len() > MAX_FEEDBACK_NAME || !name.chars().all(plain) {
-        return bad("name", format!("`name` is 1 to {MAX_FEEDBACK_NAME} letters, digits, `_`, `-` or `.`"));
+        return bad(
+            "name",
+            format!("`name` is 1 to {MAX_FEEDBACK_NAME} letters, digits, `_`, `-` or `.`"),
+        );
     }
     if !feedback.value.is_finite() {
         return bad("value", "`value` is not a number".to_owned());

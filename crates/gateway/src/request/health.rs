@@ -27,14 +27,16 @@ pub(crate) fn ready(shared: &Shared) -> Response<Body> {
         "control": if shared.counters.control_up.get() { "connected" } else { "unreachable" },
         "local_kills": serving.kills.len(),
     });
-    let status = if serving.compiled.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status =
+        if serving.compiled.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &body)
 }
 
 /// Numbers.
 pub(crate) fn metrics(shared: &Shared, telemetry: &Telemetry) -> Response<Body> {
     let serving = shared.serving.load();
-    let text = telemetry.with_counts(|by_app| metrics::render(&shared.counters, by_app, &serving, shared.now()));
+    let text = telemetry
+        .with_counts(|by_app| metrics::render(&shared.counters, by_app, &serving, shared.now()));
     let mut response = Response::new(Body::Whole(text.into()));
     response
         .headers_mut()

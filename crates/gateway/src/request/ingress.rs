@@ -19,8 +19,11 @@ pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, ApiError
         return Err(too_large(limit));
     }
     tokio::time::timeout(BODY_TIMEOUT, collect(body, limit)).await.unwrap_or_else(|_| {
-        Err(ApiError::new(Code::BodyTimeout, format!("the body did not arrive within {BODY_TIMEOUT:?}"))
-            .hint("send the whole request at once"))
+        Err(ApiError::new(
+            Code::BodyTimeout,
+            format!("the body did not arrive within {BODY_TIMEOUT:?}"),
+        )
+        .hint("send the whole request at once"))
     })
 }
 
@@ -28,7 +31,8 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::new(Code::BadJson, "the connection broke inside the body"))?;
+        let frame = frame
+            .map_err(|_| ApiError::new(Code::BadJson, "the connection broke inside the body"))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len().saturating_add(all.len()).saturating_add(data.len()) > limit {
             return Err(too_large(limit));

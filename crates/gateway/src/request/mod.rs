@@ -23,6 +23,7 @@ mod shadow;
 mod stream;
 
 pub(crate) use chat::ChatRequest;
+pub use chat::{ReadBody, read_body};
 pub(crate) use complete::complete;
 pub(crate) use error::{ApiError, Code};
 pub(crate) use respond::{Body, json, plain_error};

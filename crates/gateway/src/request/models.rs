@@ -36,8 +36,9 @@ fn answer(
     match pick(names.map(|name| model(name, issued)).collect()) {
         Some(body) => json(StatusCode::OK, &body),
         None => {
-            let error = ApiError::new(Code::ModelNotFound, "there is no such app, or not for this token")
-                .hint("`GET /v1/models` lists the apps");
+            let error =
+                ApiError::new(Code::ModelNotFound, "there is no such app, or not for this token")
+                    .hint("`GET /v1/models` lists the apps");
             plain_error(&error, &shared.new_id())
         }
     }

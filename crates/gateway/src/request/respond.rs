@@ -21,6 +21,7 @@ const ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 const VARIANT: HeaderName = HeaderName::from_static("x-tidegate-variant");
 const ROLLOUT: HeaderName = HeaderName::from_static("x-tidegate-rollout");
 const FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
+const COST: HeaderName = HeaderName::from_static("x-tidegate-cost-usd");
 
 /// The body of a response.
 pub enum Body {
@@ -62,7 +63,9 @@ impl hyper::body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
             Self::Stream(_) => SizeHint::default(),
         }
     }
@@ -119,24 +122,35 @@ impl Origin {
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::Whole(body.to_string().into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// A whole answer: the provider's bytes.
-pub(super) fn whole(body: Bytes, origin: &Origin) -> Response<Body> {
+/// A whole answer: the provider's bytes. Its cost, in billionths of a dollar,
+/// if the provider told what it counted.
+pub(super) fn whole(body: Bytes, cost_nano_usd: Option<u64>, origin: &Origin) -> Response<Body> {
     let mut response = Response::new(Body::Whole(body));
     let headers = response.headers_mut();
+    let dollars = cost_nano_usd.map(|n| format!("{}.{:09}", n / 1_000_000_000, n % 1_000_000_000));
+    if let Some(cost) = dollars.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.insert(COST, cost);
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     origin.write(headers);
     response
 }
 
 /// A stream of events.
-pub(super) fn events(body: Pin<Box<dyn Stream<Item = Bytes> + Send>>, origin: &Origin) -> Response<Body> {
+pub(super) fn events(
+    body: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+    origin: &Origin,
+) -> Response<Body> {
     let mut response = Response::new(Body::Stream(body));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     origin.write(headers);

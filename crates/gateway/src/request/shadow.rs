@@ -20,7 +20,12 @@ pub(super) fn mirror(known: &Known, app: &App, original: &Pending) {
         known.shared.counters.shadow_shed.add(1);
         return;
     };
-    let decision = Decision { arm: Arm::Shadow, release: candidate, shadow: None, ..original.decision().clone() };
+    let decision = Decision {
+        arm: Arm::Shadow,
+        release: candidate,
+        shadow: None,
+        ..original.decision().clone()
+    };
     let mut pending = original.copy(decision, known.shared.now(), Instant::now());
     let mut ready = match known.job.ready(&known.caller.compiled, app, &candidate) {
         Ok(ready) => Some(ready),

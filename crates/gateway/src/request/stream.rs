@@ -21,7 +21,10 @@ struct State {
 }
 
 /// The events of an answer; counted as `Ok` at its end.
-pub(super) fn body(answer: AnswerStream, pending: Pending) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
+pub(super) fn body(
+    answer: AnswerStream,
+    pending: Pending,
+) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
     body_as(answer, pending, AnswerStatus::Ok, None)
 }
 

@@ -4,6 +4,7 @@
 //! Releases are immutable, so a release compiled once is carried over from
 //! snapshot to snapshot: a new generation costs what is new in it.
 
+use bytes::Bytes;
 use checks::template::{KeyTemplate, Prompt};
 use connect::provider::{Choice, Prepared, Recordings, Rules, Stock};
 use domain::component::ComponentKind;
@@ -13,7 +14,6 @@ use domain::snapshot::{
     AppSnapshot, Grant, ModelContent, PromptContent, Provider, ServedRelease, Snapshot,
 };
 use domain::units::Timestamp;
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -110,7 +110,11 @@ impl Fallbacks {
         let text = |text: &String| KeyTemplate::compile(text).map_err(|e| Unusable::new(e.message));
         Ok(Self {
             rules: Rules::compile(&content).map_err(Unusable::new)?,
-            answers: content.rules.iter().map(|rule| text(&rule.answer)).collect::<Result<_, _>>()?,
+            answers: content
+                .rules
+                .iter()
+                .map(|rule| text(&rule.answer))
+                .collect::<Result<_, _>>()?,
             default: content.default.as_ref().map(text).transpose()?,
             hand_over: content.hand_over.as_ref().map(text).transpose()?,
         })
@@ -158,7 +162,9 @@ impl Compiled {
         let apps = snapshot.apps.into_iter().map(|(name, app)| {
             let fallback = app.fallback.as_ref().and_then(|content| {
                 Fallbacks::compile(content)
-                    .map_err(|why| tracing::error!(app = %name, %why, "the fallback cannot be used"))
+                    .map_err(
+                        |why| tracing::error!(app = %name, %why, "the fallback cannot be used"),
+                    )
                     .ok()
             });
             (name, App { snapshot: app, fallback })
@@ -206,8 +212,9 @@ fn read_recordings(
         if let Some(known) = last.and_then(|l| l.recordings.get(digest)) {
             return Ok(known.clone());
         }
-        let bytes = blob(digest)
-            .ok_or_else(|| Unusable::new(format!("the recordings `{digest}` are not on this gateway")))?;
+        let bytes = blob(digest).ok_or_else(|| {
+            Unusable::new(format!("the recordings `{digest}` are not on this gateway"))
+        })?;
         Recordings::parse(*digest, &bytes).map(Arc::new).map_err(Unusable::new)
     };
     named.into_iter().map(|digest| (digest, read(&digest))).collect()
@@ -230,7 +237,8 @@ fn model(release: &ServedRelease) -> Result<ModelContent, Unusable> {
         .contents
         .get(&ComponentKind::Model)
         .ok_or_else(|| Unusable::new("the release has no model"))?;
-    serde_json::from_value(content.clone()).map_err(|e| Unusable::new(format!("its model cannot be read: {e}")))
+    serde_json::from_value(content.clone())
+        .map_err(|e| Unusable::new(format!("its model cannot be read: {e}")))
 }
 
 fn serve(id: ReleaseId, release: &ServedRelease, stock: &Stock<'_>) -> Result<Served, Unusable> {
@@ -239,13 +247,18 @@ fn serve(id: ReleaseId, release: &ServedRelease, stock: &Stock<'_>) -> Result<Se
         Some(content) => serde_json::from_value(content.clone())
             .map_err(|e| Unusable::new(format!("its prompt cannot be read: {e}")))?,
         // A release without a prompt passes the conversation on as it is.
-        None => PromptContent { messages: Vec::new(), partials: BTreeMap::new(), variables: BTreeMap::new() },
+        None => PromptContent {
+            messages: Vec::new(),
+            partials: BTreeMap::new(),
+            variables: BTreeMap::new(),
+        },
     };
     let needs = match &model.provider {
         Provider::Openai { .. } => Needs::Nothing,
-        Provider::Replay { key, .. } => {
-            Needs::Key(Box::new(KeyTemplate::compile(key).map_err(Unusable::new)?), release_facts(release))
-        }
+        Provider::Replay { key, .. } => Needs::Key(
+            Box::new(KeyTemplate::compile(key).map_err(Unusable::new)?),
+            release_facts(release),
+        ),
         Provider::Rules {} => Needs::Fallback,
     };
     Ok(Served {
@@ -277,9 +290,14 @@ fn parameters(content: Option<&Value>) -> Result<Arc<[(String, Bytes)]>, Unusabl
         None | Some(Value::Null) => Ok(Arc::new([])),
         Some(Value::Object(fields)) => {
             if let Some(name) = NOT_PARAMETERS.iter().find(|name| fields.contains_key(**name)) {
-                return Err(Unusable::new(format!("its parameters set `{name}`, which is not a parameter")));
+                return Err(Unusable::new(format!(
+                    "its parameters set `{name}`, which is not a parameter"
+                )));
             }
-            Ok(fields.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect())
+            Ok(fields
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_string().into()))
+                .collect())
         }
         Some(_) => Err(Unusable::new("its parameters are not an object")),
     }

@@ -55,9 +55,9 @@ impl Disk {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(DiskError::new("read", &path, e)),
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| DiskError::new("read", &path, io::Error::new(io::ErrorKind::InvalidData, e)))
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+            DiskError::new("read", &path, io::Error::new(io::ErrorKind::InvalidData, e))
+        })
     }
 
     /// Keeps a snapshot instead of the last one.

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// First pause after a failure; doubles with each up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -39,8 +40,12 @@ pub(crate) async fn cold_start(shared: &Arc<Shared>, disk: &Disk, journal: &Jour
     let signed = match kept {
         Ok(Ok(Some(signed))) => signed,
         Ok(Ok(None)) => return,
-        Ok(Err(error)) => return tracing::warn!(%error, "the snapshot on disk cannot be read; waiting for control"),
-        Err(error) => return tracing::warn!(%error, "the snapshot on disk was not read; waiting for control"),
+        Ok(Err(error)) => {
+            return tracing::warn!(%error, "the snapshot on disk cannot be read; waiting for control");
+        }
+        Err(error) => {
+            return tracing::warn!(%error, "the snapshot on disk was not read; waiting for control");
+        }
     };
     let opened = match signed.open(&shared.config.trusted) {
         Ok(snapshot) => snapshot,
@@ -55,7 +60,9 @@ pub(crate) async fn cold_start(shared: &Arc<Shared>, disk: &Disk, journal: &Jour
             swap(shared, compiled, journal).await;
             tracing::info!(%generation, "serving the snapshot on disk");
         }
-        Err(error) => tracing::warn!(%error, "the snapshot on disk is not used; waiting for control"),
+        Err(error) => {
+            tracing::warn!(%error, "the snapshot on disk is not used; waiting for control")
+        }
     }
 }
 
@@ -70,17 +77,30 @@ pub(crate) async fn follow(
     let mut pause = FIRST_PAUSE;
     loop {
         let have = shared.serving.load().generation();
+        let asked = Instant::now();
         let outcome = match link.next_snapshot(have).await {
             Ok(None) => Ok(()),
-            Ok(Some(signed)) => take_up(&shared, link.as_ref(), &disk, &journal, signed).await.map(|generation| {
-                tracing::info!(%generation, "serving a new snapshot");
-                applied.notify_one();
-            }),
+            Ok(Some(signed)) => {
+                take_up(&shared, link.as_ref(), &disk, &journal, signed).await.map(|generation| {
+                    tracing::info!(%generation, "serving a new snapshot");
+                    applied.notify_one();
+                })
+            }
             Err(error) => Err(NotUsed::Link(error)),
         };
-        shared.counters.control_up.set(!matches!(outcome, Err(NotUsed::Link(LinkError::Unreachable(_)))));
+        shared
+            .counters
+            .control_up
+            .set(!matches!(outcome, Err(NotUsed::Link(LinkError::Unreachable(_)))));
         match outcome {
-            Ok(()) => pause = FIRST_PAUSE,
+            Ok(()) => {
+                pause = FIRST_PAUSE;
+                // A control that answers "nothing" at once instead of waiting
+                // must not be asked in a tight loop.
+                if shared.serving.load().generation() == have {
+                    tokio::time::sleep_until(asked + FIRST_PAUSE).await;
+                }
+            }
             Err(error) => {
                 if !matches!(error, NotUsed::Link(_)) {
                     shared.counters.snapshots_rejected.add(1);
@@ -125,7 +145,11 @@ async fn take_up(
 }
 
 /// The blobs that are not on disk yet.
-async fn fetch(link: &dyn Link, disk: &Disk, snapshot: &Snapshot) -> Result<HashMap<Digest, Bytes>, NotUsed> {
+async fn fetch(
+    link: &dyn Link,
+    disk: &Disk,
+    snapshot: &Snapshot,
+) -> Result<HashMap<Digest, Bytes>, NotUsed> {
     let (on_disk, named) = (disk.clone(), snapshot.blobs.clone());
     let missing = tokio::task::spawn_blocking(move || {
         named.into_iter().filter(|digest| on_disk.blob(digest).is_none()).collect::<Vec<_>>()
@@ -148,7 +172,8 @@ async fn compile(
     snapshot: Snapshot,
     fetched: HashMap<Digest, Bytes>,
 ) -> Result<Compiled, NotUsed> {
-    let (last, disk, secrets) = (shared.serving.load_full(), disk.clone(), shared.config.secrets.clone());
+    let (last, disk, secrets) =
+        (shared.serving.load_full(), disk.clone(), shared.config.secrets.clone());
     let work = move || {
         let blob = |digest: &Digest| fetched.get(digest).cloned().or_else(|| disk.blob(digest));
         Compiled::new(snapshot, last.compiled.as_deref(), &blob, &|name| secrets.find(name))
@@ -159,8 +184,11 @@ async fn compile(
 async fn swap(shared: &Shared, compiled: Compiled, journal: &Journal) {
     let compiled = Arc::new(compiled);
     journal
-        .update(|rows| rows.settle(compiled.generation), |kills| {
-            shared.serving.store(Arc::new(Serving { compiled: Some(compiled.clone()), kills }));
-        })
+        .update(
+            |rows| rows.settle(compiled.generation),
+            |kills| {
+                shared.serving.store(Arc::new(Serving { compiled: Some(compiled.clone()), kills }));
+            },
+        )
         .await;
 }

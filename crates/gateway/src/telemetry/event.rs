@@ -59,7 +59,9 @@ impl Event {
         let input = input(key, &self.request);
         let usage = self.usage();
         let keep = room_for_texts && (self.status.is_error() || sampled(&input, config));
-        let text = |bytes: &[u8]| keep.then(|| redacted(&String::from_utf8_lossy(bytes))).filter(|t| !t.is_empty());
+        let text = |bytes: &[u8]| {
+            keep.then(|| redacted(&String::from_utf8_lossy(bytes))).filter(|t| !t.is_empty())
+        };
         let cost = self.served.as_ref().map_or(0, |served| cost(served.prices, usage));
         RequestRecord {
             id: self.id,
@@ -100,10 +102,12 @@ impl Event {
             return usage;
         }
         match &self.served {
-            Some(served) if self.status == AnswerStatus::Ok || !self.summary.text.is_empty() => Usage {
-                prompt_tokens: count_messages(&served.tokenizer, &self.prompt),
-                completion_tokens: count(&served.tokenizer, &self.summary.text),
-            },
+            Some(served) if self.status == AnswerStatus::Ok || !self.summary.text.is_empty() => {
+                Usage {
+                    prompt_tokens: count_messages(&served.tokenizer, &self.prompt),
+                    completion_tokens: count(&served.tokenizer, &self.summary.text),
+                }
+            }
             _ => Usage::default(),
         }
     }
@@ -151,8 +155,9 @@ fn micros(duration: Duration) -> u64 {
 
 /// Prices are dollars for a million tokens; a token at one dollar costs a
 /// thousand billionths.
-fn cost((input, output): (f64, f64), usage: Usage) -> u64 {
-    let nano = (usage.prompt_tokens as f64 * input + usage.completion_tokens as f64 * output) * 1000.0;
+pub(crate) fn cost((input, output): (f64, f64), usage: Usage) -> u64 {
+    let nano =
+        (usage.prompt_tokens as f64 * input + usage.completion_tokens as f64 * output) * 1000.0;
     // Saturates; what is not a number is nothing.
     nano.round() as u64
 }
@@ -195,7 +200,10 @@ mod tests {
     #[test]
     fn tokens_of_messages_are_counted_in_either_form() {
         let one = count_messages("o200k_base", br#"[{"role":"user","content":"hello world"}]"#);
-        let two = count_messages("o200k_base", br#"[{"role":"user","content":[{"type":"text","text":"hello world"}]}]"#);
+        let two = count_messages(
+            "o200k_base",
+            br#"[{"role":"user","content":[{"type":"text","text":"hello world"}]}]"#,
+        );
         assert_eq!((one, two), (6, 6));
     }
 }

@@ -17,7 +17,7 @@ mod event;
 mod fold;
 mod ship;
 
-pub(crate) use event::Event;
+pub(crate) use event::{Event, cost};
 pub(crate) use ship::{Shipper, ship};
 
 use crate::config::Config;
@@ -79,7 +79,10 @@ impl Sink {
 
 /// What was counted and not yet shipped.
 pub(crate) struct Telemetry {
-    #[expect(clippy::disallowed_types, reason = "shared by the folding and the shipping task; no request reaches it")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "shared by the folding and the shipping task; no request reaches it"
+    )]
     state: std::sync::Mutex<(Fold, ByApp)>,
 }
 
@@ -90,7 +93,10 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    #[expect(clippy::disallowed_types, reason = "shared by the folding and the shipping task; no request reaches it")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "shared by the folding and the shipping task; no request reaches it"
+    )]
     pub(crate) fn new() -> Self {
         Self { state: std::sync::Mutex::default() }
     }
@@ -132,7 +138,8 @@ pub(crate) async fn fold(
             return;
         }
         let crowded = received.len() > config.event_queue / 2;
-        let (config, telemetry, queued_bytes) = (config.clone(), telemetry.clone(), queued_bytes.clone());
+        let (config, telemetry, queued_bytes) =
+            (config.clone(), telemetry.clone(), queued_bytes.clone());
         let work = move || {
             for message in chunk {
                 take(&config, &telemetry, &queued_bytes, message, crowded);
@@ -144,7 +151,13 @@ pub(crate) async fn fold(
     }
 }
 
-fn take(config: &Config, telemetry: &Telemetry, queued: &AtomicUsize, message: Message, crowded: bool) {
+fn take(
+    config: &Config,
+    telemetry: &Telemetry,
+    queued: &AtomicUsize,
+    message: Message,
+    crowded: bool,
+) {
     match message {
         Message::Event(event) => {
             queued.fetch_sub(event.weight(), Ordering::Relaxed);
@@ -160,5 +173,92 @@ fn take(config: &Config, telemetry: &Telemetry, queued: &AtomicUsize, message: M
         }
         // Whoever waited may have gone.
         Message::Flush(done) => done.send(()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::ChatRequest;
+    use connect::tap::Summary;
+    use domain::ids::{Digest, Generation, ReleaseId, RequestId};
+    use domain::routing::{Arm, Decision};
+    use domain::telemetry::AnswerStatus;
+    use domain::units::{Clock, Share};
+    use std::time::Duration;
+
+    fn config(queue: usize) -> Config {
+        let key = domain::keys::SecretKey::from_random([1; 32]).public();
+        let clock = Clock::new(|| Timestamp(0));
+        let mut config = Config::new("gw".parse().unwrap(), "unused".into(), key, [0; 32], clock);
+        config.event_queue = queue;
+        config
+    }
+
+    fn event(text: usize) -> Event {
+        let body = bytes::Bytes::from_static(br#"{"model":"app/x"}"#);
+        Event {
+            id: RequestId::from_random([1; 15]),
+            at: Timestamp(0),
+            app: "x".parse().unwrap(),
+            generation: Generation(1),
+            decision: Decision {
+                arm: Arm::Stable,
+                release: ReleaseId(Digest::of(b"r")),
+                bucket: 0,
+                rollout: None,
+                step: 0,
+                share: Share::NONE,
+                shadow: None,
+                killed: false,
+            },
+            subject: String::new(),
+            tenant: None,
+            request: Arc::new(ChatRequest::parse(&body).unwrap()),
+            prompt: bytes::Bytes::from(vec![b'x'; text]),
+            served: None,
+            status: AnswerStatus::Ok,
+            error: None,
+            fallback: "none",
+            latency: Duration::ZERO,
+            ttft: Duration::ZERO,
+            retries: 0,
+            summary: Summary::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_drops_and_counts_and_never_waits() {
+        let counters = Arc::new(Counters::default());
+        let (sink, received) = queue(&config(3), &counters);
+        for _ in 0..10 {
+            sink.send(event(0));
+        }
+        assert_eq!(counters.telemetry_dropped.get(), 7);
+        let feedback = serde_json::json!({"request_id": RequestId::from_random([1; 15]), "name": "n", "value": 1});
+        assert!(
+            !sink.feedback(Timestamp(0), serde_json::from_value(feedback).unwrap()),
+            "told, not lost"
+        );
+        // What got in is folded, and there is room again.
+        let telemetry = Arc::new(Telemetry::new());
+        let folding = tokio::spawn(fold(config(3), telemetry.clone(), sink.clone(), received));
+        sink.flush().await;
+        sink.send(event(0));
+        sink.flush().await;
+        assert_eq!(counters.telemetry_dropped.get(), 7);
+        assert_eq!(telemetry.with(|fold, _| fold.records()), 4);
+        folding.abort();
+    }
+
+    #[tokio::test]
+    async fn texts_in_the_queue_are_bounded_in_bytes() {
+        let counters = Arc::new(Counters::default());
+        let (sink, _received) = queue(&config(100), &counters);
+        let half = MAX_QUEUED_BYTES / 2;
+        for _ in 0..4 {
+            sink.send(event(half));
+        }
+        assert_eq!(counters.telemetry_dropped.get(), 2);
     }
 }

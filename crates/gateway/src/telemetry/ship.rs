@@ -87,8 +87,12 @@ impl Shipper {
             }
             progress.seq = progress.seq.saturating_add(1);
             progress.dropped = all_dropped;
-            let head =
-                Head { gateway: self.config().name.clone(), epoch: self.epoch, seq: progress.seq, serving };
+            let head = Head {
+                gateway: self.config().name.clone(),
+                epoch: self.epoch,
+                seq: progress.seq,
+                serving,
+            };
             Some(fold.batch(head, dropped))
         })
     }

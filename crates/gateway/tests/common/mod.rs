@@ -13,7 +13,8 @@ use domain::ids::{AppName, Digest, Generation, ReleaseId};
 use domain::keys::SecretKey;
 use domain::rollout::Exposure;
 use domain::snapshot::{
-    AppSnapshot, FORMAT, Grant, LocalKill, OnError, RolloutExposure, ServedRelease, SignedSnapshot, Snapshot,
+    AppSnapshot, FORMAT, Grant, LocalKill, OnError, RolloutExposure, ServedRelease, SignedSnapshot,
+    Snapshot,
 };
 use domain::telemetry::RequestRecord;
 use domain::units::{Clock, Share, Span, Timestamp};
@@ -24,8 +25,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tidegate_gateway::{BoxFuture, Config, Gateway, Link, LinkError, Secrets};
 use tokio::sync::{oneshot, watch};
@@ -150,13 +151,19 @@ fn down() -> LinkError {
 impl Link for Control {
     /// Offers what the test says, whatever the gateway has: a real control
     /// would hold an older one back.
-    fn next_snapshot(&self, _have: Generation) -> BoxFuture<'_, Result<Option<SignedSnapshot>, LinkError>> {
+    fn next_snapshot(
+        &self,
+        _have: Generation,
+    ) -> BoxFuture<'_, Result<Option<SignedSnapshot>, LinkError>> {
         Box::pin(async move {
             let mut seen = self.state.subscribe();
             loop {
                 let (is_down, news) = {
                     let state = seen.borrow_and_update();
-                    (state.down, (state.offer > state.taken).then(|| (state.offer, state.snapshot.clone())))
+                    (
+                        state.down,
+                        (state.offer > state.taken).then(|| (state.offer, state.snapshot.clone())),
+                    )
                 };
                 if is_down {
                     return Err(down());
@@ -179,7 +186,11 @@ impl Link for Control {
             if state.down {
                 return Err(down());
             }
-            state.blobs.get(&digest).cloned().ok_or(LinkError::Unreachable("no such blob".to_owned()))
+            state
+                .blobs
+                .get(&digest)
+                .cloned()
+                .ok_or(LinkError::Unreachable("no such blob".to_owned()))
         })
     }
 
@@ -201,7 +212,10 @@ impl Link for Control {
         })
     }
 
-    fn journal<'a>(&'a self, entries: &'a [LocalKill]) -> BoxFuture<'a, Result<Generation, LinkError>> {
+    fn journal<'a>(
+        &'a self,
+        entries: &'a [LocalKill],
+    ) -> BoxFuture<'a, Result<Generation, LinkError>> {
         Box::pin(async move {
             let mut from = None;
             self.state.send_modify(|s| {
@@ -366,7 +380,11 @@ impl Running {
         Self::start_with(dir, control, |_| {}).await
     }
 
-    pub async fn start_with(dir: &Path, control: Arc<Control>, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn start_with(
+        dir: &Path,
+        control: Arc<Control>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let clock = Arc::new(AtomicI64::new(START));
         let mut config = config(dir, &clock);
         change(&mut config);
@@ -377,7 +395,14 @@ impl Running {
         let serving = tokio::spawn(gateway.serve(listener, async move {
             let _told = stopped.await;
         }));
-        Self { addr, control, client: Client::new(), clock, stop: Some(stop), serving: Some(serving) }
+        Self {
+            addr,
+            control,
+            client: Client::new(),
+            clock,
+            stop: Some(stop),
+            serving: Some(serving),
+        }
     }
 
     /// A gateway that serves this already.
@@ -402,15 +427,23 @@ impl Running {
         }
     }
 
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.addr));
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request =
+            Request::builder().method(method).uri(format!("http://{}{path}", self.addr));
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
             request = request.header("authorization", format!("Bearer {TOKEN}"));
         }
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a request");
+        let request =
+            request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a request");
         let (head, body) = self.client.send(request).await.expect("an answer").into_parts();
         Answer { status: head.status, headers: head.headers, body }
     }

@@ -47,7 +47,10 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     /// Reads up to the first whole event with data.
-    pub(super) async fn open(response: Response<Incoming>, deadline: Instant) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        response: Response<Incoming>,
+        deadline: Instant,
+    ) -> Result<Self, Failure> {
         if !is_event_stream(&response) {
             return Err(not_a_stream(response).await);
         }
@@ -129,7 +132,8 @@ impl Stream {
                 piece.truncate(before);
                 self.hand_out(piece);
                 let upstream = (error.len() <= MAX_ERROR_BYTES).then_some(UpstreamError(error));
-                let failure = Failure::new(FailureKind::Cut, "the provider reported an error in its stream");
+                let failure =
+                    Failure::new(FailureKind::Cut, "the provider reported an error in its stream");
                 self.fail(Failure { upstream, ..failure });
             }
             Heard::Garbage(before) => {
@@ -198,15 +202,14 @@ fn before_the_first(failure: Failure) -> Failure {
 }
 
 fn is_event_stream(response: &Response<Incoming>) -> bool {
-    response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+    response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
+        |value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"),
+    )
 }
 
 async fn not_a_stream(response: Response<Incoming>) -> Failure {
-    let body = crate::http::read_all(response.into_body(), MAX_ERROR_BYTES).await.unwrap_or_default();
+    let body =
+        crate::http::read_all(response.into_body(), MAX_ERROR_BYTES).await.unwrap_or_default();
     let message = if read_whole(&body).is_ok() {
         "the provider sent a whole answer where a stream was asked for"
     } else {
