@@ -44,7 +44,12 @@ fn work(repo: &Repo, count: u32) {
             println!("{n} {name}");
             format!("{name}-{n}")
         };
-        let new = |effect| NewCommit { author: &author, message: "Work", at: Timestamp(i64::from(n) * 1000), effect };
+        let new = |effect| NewCommit {
+            author: &author,
+            message: "Work",
+            at: Timestamp(i64::from(n) * 1000),
+            effect,
+        };
         let branch = format!("change-{n}");
         let release = domain::ids::ReleaseId(domain::ids::Digest::of(&n.to_le_bytes()));
         let edits: Edits = Edits::from([(format!("file-{n}"), Some(b"content".to_vec()))]);
@@ -54,7 +59,9 @@ fn work(repo: &Repo, count: u32) {
         let head = match (repo.branch(&branch).unwrap(), merged_before) {
             (Some(head), _) => head,
             (None, Some(merge)) => repo.info(merge).unwrap().parents[1],
-            (None, None) => repo.commit(&branch, repo.head().unwrap(), &edits, &new(&effect)).unwrap(),
+            (None, None) => {
+                repo.commit(&branch, repo.head().unwrap(), &edits, &new(&effect)).unwrap()
+            }
         };
         let effect = step("merge");
         let merge = repo.merge(head, &new(&effect)).unwrap();

@@ -26,7 +26,7 @@ impl Desired {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let components = self.components(app).map_err(|finding| vec![finding])?;
+        let components = self.components(app)?;
         manifest::compose(app, components).map_err(|error| {
             vec![finding(
                 app,
@@ -40,14 +40,14 @@ impl Desired {
     fn components(
         &self,
         app: &AppName,
-    ) -> Result<BTreeMap<ComponentKind, ResolvedComponent>, Finding> {
+    ) -> Result<BTreeMap<ComponentKind, ResolvedComponent>, Vec<Finding>> {
         let missing = |what: &str| {
-            finding(
+            vec![finding(
                 app,
                 "incomplete_app",
                 format!("the app `{app}` has no {what}, so there is nothing to release"),
                 &format!("add the {what}"),
-            )
+            )]
         };
         let spec = self.apps.get(app).ok_or_else(|| missing("`app.yaml`"))?;
         let release = spec.release.as_ref().ok_or_else(|| missing("`release.yaml`"))?;
@@ -95,14 +95,14 @@ impl Desired {
     }
 }
 
-fn json<T: Serialize>(app: &AppName, content: &T) -> Result<Value, Finding> {
+fn json<T: Serialize>(app: &AppName, content: &T) -> Result<Value, Vec<Finding>> {
     serde_json::to_value(content).map_err(|error| {
-        finding(
+        vec![finding(
             app,
             "no_canonical_form",
             format!("a component cannot be written as JSON: {error}"),
             "mend the value",
-        )
+        )]
     })
 }
 

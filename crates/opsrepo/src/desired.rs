@@ -1,6 +1,6 @@
 //! What the files of one commit say, taken together.
 
-use crate::{AppSpec, Aliases, ModelSpec, Settings};
+use crate::{Aliases, AppSpec, ModelSpec, Settings};
 use domain::finding::Finding;
 use domain::ids::{AppName, Digest, EnvName, ReleaseId};
 use domain::policy::RolloutPolicy;

@@ -57,7 +57,9 @@ pub struct DeniedRelease {
 /// Why a push may not land. Each is a sentence for the person who pushes.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("`main` moves only by approved changes. Push a branch instead, and it becomes a change:\n  git push origin HEAD:my-change")]
+    #[error(
+        "`main` moves only by approved changes. Push a branch instead, and it becomes a change:\n  git push origin HEAD:my-change"
+    )]
     Main,
     #[error("`{0}` belongs to the server. Push a branch instead, and it becomes a change.")]
     OwnRef(String),
@@ -65,11 +67,15 @@ enum Refused {
     NoBranch(String),
     #[error("`{0}` cannot be a branch here; use letters, digits, `-`, `_` and `/`.")]
     BadBranch(String),
-    #[error("`{branch}` has commits of {others}, which this push would drop. Only the people who made a branch may delete it or rewrite it; push to another branch.")]
+    #[error(
+        "`{branch}` has commits of {others}, which this push would drop. Only the people who made a branch may delete it or rewrite it; push to another branch."
+    )]
     NotYours { branch: String, others: String },
     #[error("`{branch}`: {error}")]
     Unreadable { branch: String, error: RepoError },
-    #[error("{release} failed on {failed_on} and waits for a person to clear it:\n  tidegate release clear {release}\nUntil then no branch may bring it back.")]
+    #[error(
+        "{release} failed on {failed_on} and waits for a person to clear it:\n  tidegate release clear {release}\nUntil then no branch may bring it back."
+    )]
     Denied { release: String, failed_on: String },
     #[error("{0} may not push: an editor's token is needed.")]
     MayNot(PersonName),
@@ -139,10 +145,7 @@ fn post_receive(context: Option<&Path>) -> Result<(), Refused> {
 /// The lines `<old> <new> <ref>` git gives a hook.
 fn updates(stdin: impl Read) -> Result<Vec<RefUpdate>, Refused> {
     let mut text = String::new();
-    stdin
-        .take(MAX_STDIN)
-        .read_to_string(&mut text)
-        .map_err(|e| Refused::Broken(e.to_string()))?;
+    stdin.take(MAX_STDIN).read_to_string(&mut text).map_err(|e| Refused::Broken(e.to_string()))?;
     let mut found = Vec::new();
     for line in text.lines() {
         let mut words = line.splitn(3, ' ');

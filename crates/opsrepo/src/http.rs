@@ -106,10 +106,16 @@ impl Backend {
         E: Send + 'static,
     {
         let Some(service) = Service::of(&request) else {
-            return Ok(plain(StatusCode::NOT_FOUND, "only git clients are answered here: use `git clone` with the address of the repository\n"));
+            return Ok(plain(
+                StatusCode::NOT_FOUND,
+                "only git clients are answered here: use `git clone` with the address of the repository\n",
+            ));
         };
         if service.writes() && !context.may_push {
-            return Ok(plain(StatusCode::FORBIDDEN, "this token may read and not push; an editor's token is needed\n"));
+            return Ok(plain(
+                StatusCode::FORBIDDEN,
+                "this token may read and not push; an editor's token is needed\n",
+            ));
         }
         let push = if service == Service::Push { Some(self.begin(context).await?) } else { None };
         let mut command = self.command(&request, context, push.as_deref());
@@ -311,11 +317,16 @@ mod tests {
 
     #[test]
     fn heads_of_either_line_end_are_read() {
-        for text in ["Status: 403 Forbidden\r\nX: y\r\n\r\nbody", "Status: 403 Forbidden\nX: y\n\nbody"] {
+        for text in
+            ["Status: 403 Forbidden\r\nX: y\r\n\r\nbody", "Status: 403 Forbidden\nX: y\n\nbody"]
+        {
             let end = head_end(text.as_bytes()).unwrap();
             assert_eq!(&text[end..], "body");
             let (status, headers) = parse_head(&text.as_bytes()[..end]).unwrap();
-            assert_eq!((status, headers.get("x").unwrap().as_bytes()), (StatusCode::FORBIDDEN, &b"y"[..]));
+            assert_eq!(
+                (status, headers.get("x").unwrap().as_bytes()),
+                (StatusCode::FORBIDDEN, &b"y"[..])
+            );
         }
         assert!(parse_head(b"no colon\n\n").is_none());
     }

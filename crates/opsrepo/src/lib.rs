@@ -41,7 +41,9 @@ pub use format::model::{ModelSpec, Prices, RecordingsFile};
 pub use format::prompt::{PromptMessageSpec, PromptSpec};
 pub use format::release::{Inline, ReleaseSpec};
 pub use format::settings::Settings;
-pub use git::{CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, Repo, RepoError};
+pub use git::{
+    CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, Repo, RepoError,
+};
 pub use parse::parse;
 
 /// The files of one commit: path from the root of the repository, with `/`,

@@ -30,5 +30,5 @@ pub const MAX_CONTRIBUTOR_WALK: usize = 5_000;
 pub const MAX_SWAP_TRIES: usize = 5;
 /// Most branches a push may touch at once.
 pub const MAX_REFS_PER_PUSH: usize = 100;
-/// Largest request head a git client may make `git http-backend` answer with, in bytes.
+/// Largest head of an answer of `git http-backend`, in bytes.
 pub const MAX_CGI_HEAD: usize = 32 * 1024;

@@ -33,7 +33,12 @@ impl Source {
                 let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
                 let on_line = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
-                let fault = Fault::new("", "not_utf8", "the file is not UTF-8 from here on", "save the file as UTF-8");
+                let fault = Fault::new(
+                    "",
+                    "not_utf8",
+                    "the file is not UTF-8 from here on",
+                    "save the file as UTF-8",
+                );
                 let mut finding = whole_file(file, fault);
                 finding.place = Some(Place {
                     file: file.to_owned(),
@@ -90,7 +95,11 @@ impl Source {
         let end = floor(span.end).max(start);
         let before = self.text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text.get(start..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |at| start + at);
+        let line_end = self
+            .text
+            .get(start..)
+            .and_then(|rest| rest.find('\n'))
+            .map_or(self.text.len(), |at| start + at);
         let on_line = self.text.get(start..end.min(line_end)).unwrap_or_default();
         Spot {
             line: before.matches('\n').count() + 1,
@@ -193,22 +202,36 @@ fn explanation(code: &str) -> &'static str {
         "yaml_alias" | "yaml_anchor" | "yaml_tag" | "several_documents" | "bad_key" => {
             "a reader must see what a file says without working it out, and a few such lines can unfold to gigabytes"
         }
-        "too_deep" | "too_large" | "too_many_files" => "limits keep one file from stopping the whole installation",
-        "wrong_api_version" => "another version of the format may mean something else by the same keys",
-        "mutable_model" => "a release must name exactly what answers, or a rollback brings back something else",
+        "too_deep" | "too_large" | "too_many_files" => {
+            "limits keep one file from stopping the whole installation"
+        }
+        "wrong_api_version" => {
+            "another version of the format may mean something else by the same keys"
+        }
+        "mutable_model" => {
+            "a release must name exactly what answers, or a rollback brings back something else"
+        }
         "reserved_parameter" => "two places would claim the same part of the request",
         "unknown_reference" | "missing_file" | "unknown_app" | "unknown_environment" => {
             "what is named must exist, or the release cannot be put together"
         }
-        "undeclared_variable" => "a variable nobody declares is never given, so the rule could never hold",
-        "bad_recording" | "no_recording" => "a recording that cannot be read would be missing when a request needs it",
+        "undeclared_variable" => {
+            "a variable nobody declares is never given, so the rule could never hold"
+        }
+        "bad_recording" | "no_recording" => {
+            "a recording that cannot be read would be missing when a request needs it"
+        }
         "unused_file" => "a file nobody reads is easily taken for one that matters",
         "bad_policy" => "a rollout plan that makes no sense cannot protect anybody",
         "bad_condition" | "bad_regex" | "no_last_answer" => {
             "the fallback is the last thing between a failure and a user, so it must always have an answer"
         }
-        "bad_environment_variable" | "secret_in_url" => "a key written into a file is a key everybody with the repository has",
-        "role_cannot_approve" => "a change that waits for a role that cannot approve would wait for ever",
+        "bad_environment_variable" | "secret_in_url" => {
+            "a key written into a file is a key everybody with the repository has"
+        }
+        "role_cannot_approve" => {
+            "a change that waits for a role that cannot approve would wait for ever"
+        }
         "bad_variable_name" => "templates could not name it",
         "bad_path" => "paths become names of apps, prompts and models",
         _ => "it keeps the release from being put together",

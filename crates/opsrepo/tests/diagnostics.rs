@@ -12,8 +12,8 @@
 
 use domain::finding::{Finding, Severity};
 use std::fmt::Write as _;
-use tidegate_opsrepo as opsrepo;
 use std::path::Path;
+use tidegate_opsrepo as opsrepo;
 
 fn files_of(case: &str) -> opsrepo::Files {
     let mut files = opsrepo::scaffold::starter(&"demo".parse().unwrap());
@@ -60,7 +60,12 @@ fn shown(findings: &[Finding]) -> String {
         if let Some(field) = &place.field {
             write!(text, " ({field})").unwrap();
         }
-        writeln!(text, "\n  {}\n  why: {}\n  fix: {}", finding.message, finding.explanation, finding.mend).unwrap();
+        writeln!(
+            text,
+            "\n  {}\n  why: {}\n  fix: {}",
+            finding.message, finding.explanation, finding.mend
+        )
+        .unwrap();
         if let Some(replacement) = &finding.replacement {
             writeln!(text, "  put: {replacement}").unwrap();
         }
@@ -107,7 +112,10 @@ fn replacements_mend() {
     // From the back, so that the columns of earlier findings stay right.
     for finding in findings.iter().rev() {
         let (Some(place), Some(new)) = (&finding.place, &finding.replacement) else { continue };
-        let (Some(line), Some(column), Some(end)) = (place.line, place.column, place.end_column) else { continue };
+        let (Some(line), Some(column), Some(end)) = (place.line, place.column, place.end_column)
+        else {
+            continue;
+        };
         let text = String::from_utf8(files[&place.file].clone()).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let at = &mut lines[line as usize - 1];

@@ -71,7 +71,8 @@ fn killed_anywhere_it_ends_as_it_would_have() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ops.git");
         let author = Identity { name: "Ana".into(), email: "ana@example.org".into() };
-        Repo::init(&path, &Files::from([("README".into(), b"x".to_vec())]), &author, Timestamp(0)).unwrap();
+        Repo::init(&path, &Files::from([("README".into(), b"x".to_vec())]), &author, Timestamp(0))
+            .unwrap();
         let mut random = Random(seed * 0x9e37_79b9);
         let mut killed = 0;
         for _ in 0..KILLS {
@@ -81,7 +82,15 @@ fn killed_anywhere_it_ends_as_it_would_have() {
         assert!(killed > 0, "seed {seed} killed nothing");
         run(&path, None, 0);
 
-        let log = git(&path, &["log", "--first-parent", "--format=%(trailers:key=Tidegate-Effect,valueonly,separator=%x2C)", "main"]);
+        let log = git(
+            &path,
+            &[
+                "log",
+                "--first-parent",
+                "--format=%(trailers:key=Tidegate-Effect,valueonly,separator=%x2C)",
+                "main",
+            ],
+        );
         let mut effects: Vec<&str> = log.lines().collect();
         let all = effects.len();
         effects.sort_unstable();
@@ -95,7 +104,14 @@ fn killed_anywhere_it_ends_as_it_would_have() {
             let there = files.lines().any(|file| file == format!("file-{n}"));
             assert_eq!(there, n % 3 != 2, "seed {seed}: file-{n}");
         }
-        assert_eq!(git(&path, &["for-each-ref", "refs/heads", "--format=%(refname)"]), "refs/heads/main\n", "seed {seed}");
-        assert_eq!(git(&path, &["for-each-ref", "refs/tidegate/keep"]).lines().count() as u32, CHANGES);
+        assert_eq!(
+            git(&path, &["for-each-ref", "refs/heads", "--format=%(refname)"]),
+            "refs/heads/main\n",
+            "seed {seed}"
+        );
+        assert_eq!(
+            git(&path, &["for-each-ref", "refs/tidegate/keep"]).lines().count() as u32,
+            CHANGES
+        );
     }
 }

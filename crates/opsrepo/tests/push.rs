@@ -45,9 +45,13 @@ async fn answer(
     backend: Backend,
     context: PushContext,
     request: http::Request<Incoming>,
-) -> Result<http::Response<StreamBody<impl futures_util::Stream<Item = std::io::Result<Frame<Bytes>>>>>, HttpError> {
+) -> Result<
+    http::Response<StreamBody<impl futures_util::Stream<Item = std::io::Result<Frame<Bytes>>>>>,
+    HttpError,
+> {
     let (parts, body) = request.into_parts();
-    let response: http::Response<Body> = backend.serve(parts, body.into_data_stream(), &context).await?;
+    let response: http::Response<Body> =
+        backend.serve(parts, body.into_data_stream(), &context).await?;
     Ok(response.map(|body| StreamBody::new(body.map_ok(Frame::data))))
 }
 
@@ -59,9 +63,15 @@ impl Bench {
     fn with(exe: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let seed = scaffold::starter(&"demo".parse().unwrap());
-        let repo = Repo::init(&folder.path().join("ops.git"), &seed, &ana(), Timestamp(1_700_000_000_000)).unwrap();
+        let repo =
+            Repo::init(&folder.path().join("ops.git"), &seed, &ana(), Timestamp(1_700_000_000_000))
+                .unwrap();
         let context = Arc::new(Mutex::new(context()));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let (backend, served) = (Backend::new(repo.clone(), exe.to_owned()), Arc::clone(&context));
@@ -74,7 +84,8 @@ impl Bench {
                         let context = context.lock().unwrap().clone();
                         answer(backend.clone(), context, request)
                     });
-                    let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    let served = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service);
                     drop(served.await);
                 });
             }
@@ -84,7 +95,8 @@ impl Bench {
 
     fn clone(&self, name: &str) -> Clone {
         let path = self.folder.path().join(name);
-        let output = git(self.folder.path(), &["clone", "--quiet", &self.url, path.to_str().unwrap()]);
+        let output =
+            git(self.folder.path(), &["clone", "--quiet", &self.url, path.to_str().unwrap()]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Clone { path }
     }
@@ -92,7 +104,16 @@ impl Bench {
 
 fn git(folder: &Path, args: &[&str]) -> Output {
     Command::new("git")
-        .args(["-c", "protocol.version=2", "-c", "user.name=Ana", "-c", "user.email=ana@example.org", "-c", "init.defaultBranch=main"])
+        .args([
+            "-c",
+            "protocol.version=2",
+            "-c",
+            "user.name=Ana",
+            "-c",
+            "user.email=ana@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(args)
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -146,7 +167,10 @@ fn a_pushed_branch_lands_and_is_in_the_journal_until_it_is_dealt_with() {
     assert_eq!(pushes.len(), 1);
     assert_eq!(pushes[0].actor.as_str(), "ana");
     let update = &pushes[0].updates[0];
-    assert_eq!((update.branch.as_str(), update.before, update.after), ("shorter", None, Some(head)));
+    assert_eq!(
+        (update.branch.as_str(), update.before, update.after),
+        ("shorter", None, Some(head))
+    );
     // Not dealt with: given again, also by another start of the server.
     assert_eq!(Repo::open(bench.repo.path()).unwrap().take_pushes().unwrap(), pushes);
     clone.edit("shorter", SYSTEM, "two", "four");
@@ -181,7 +205,10 @@ fn main_and_the_servers_own_refs_do_not_move_by_push() {
         assert!(said.contains(words), "{target}: {said}");
     }
     let said = clone.push(&["--delete", "main"]).unwrap_err();
-    assert!(said.contains("`main` moves only by approved changes") || said.contains("deletion"), "{said}");
+    assert!(
+        said.contains("`main` moves only by approved changes") || said.contains("deletion"),
+        "{said}"
+    );
     // One bad ref refuses the whole push.
     clone.push(&["HEAD:fine", "HEAD:main"]).unwrap_err();
     assert_eq!(bench.repo.head().unwrap(), before);
@@ -196,14 +223,20 @@ fn a_failed_release_does_not_come_back_by_push() {
     clone.edit("bad", SYSTEM, "three", "seven");
     clone.push(&["bad"]).unwrap();
     let bad = bench.repo.branch("bad").unwrap().unwrap();
-    let release = parse(&bench.repo.files(bad).unwrap()).0.compose(&"demo".parse().unwrap()).unwrap().id;
-    bench.context.lock().unwrap().denied =
-        vec![DeniedRelease { release, failed_on: "accepted (12 of 60 against 48 of 60) on 2026-11-21".into() }];
+    let release =
+        parse(&bench.repo.files(bad).unwrap()).0.compose(&"demo".parse().unwrap()).unwrap().id;
+    bench.context.lock().unwrap().denied = vec![DeniedRelease {
+        release,
+        failed_on: "accepted (12 of 60 against 48 of 60) on 2026-11-21".into(),
+    }];
     // The same content on another branch, by another commit.
     clone.git(&["switch", "--quiet", "main"]);
     clone.edit("again", SYSTEM, "three", "seven");
     let said = clone.push(&["again"]).unwrap_err();
-    assert!(said.contains("failed on accepted (12 of 60 against 48 of 60) on 2026-11-21"), "{said}");
+    assert!(
+        said.contains("failed on accepted (12 of 60 against 48 of 60) on 2026-11-21"),
+        "{said}"
+    );
     assert!(said.contains(&format!("tidegate release clear {}", release.short())), "{said}");
     // A branch from a `main` that had it does not bring it.
     let author = ana();
@@ -304,6 +337,22 @@ fn a_large_push_streams() {
     let again = bench.clone("again");
     again.git(&["switch", "--quiet", "large"]);
     assert_eq!(std::fs::read(again.path.join("large.bin")).unwrap(), bytes);
+}
+
+/// Enough to ask about that git compresses the request.
+#[test]
+fn a_fetch_with_much_to_tell_is_understood() {
+    let bench = Bench::new();
+    let clone = bench.clone("ana");
+    for n in 0..80 {
+        clone.git(&["commit", "--quiet", "--allow-empty", "-m", &n.to_string()]);
+    }
+    let author = ana();
+    let new = NewCommit { author: &author, message: "x", at: Timestamp(0), effect: "x" };
+    let edits = Edits::from([("new.txt".to_owned(), Some(b"x".to_vec()))]);
+    let head = bench.repo.commit_main(&edits, &new).unwrap();
+    clone.git(&["fetch", "--quiet"]);
+    assert_eq!(clone.git(&["rev-parse", "origin/main"]), head.to_string());
 }
 
 /// The process ends between git's two hooks: the push is in the refs and not yet

@@ -82,7 +82,9 @@ pub struct AppSpec {
 pub fn default_requirements(risk: Risk, audience: Audience) -> Vec<Requirement> {
     let (count, reason) = match (risk, audience) {
         (Risk::High, _) => (2, "the app's risk is high, so two people look at every change"),
-        (_, Audience::Customer) => (2, "customers read the answers, so two people look at every change"),
+        (_, Audience::Customer) => {
+            (2, "customers read the answers, so two people look at every change")
+        }
         _ => (1, "somebody else looks at every change"),
     };
     vec![Requirement { role: Role::Approver, count, reason: reason.to_owned() }]
@@ -175,18 +177,24 @@ impl Format for AppFile {
         }
         for (i, rule) in self.approvals.iter().flatten().enumerate() {
             if rule.role != Role::Approver {
-                faults.push(Fault::new(
-                    format!("approvals[{i}].role"),
-                    "role_cannot_approve",
-                    format!("`{}` is not a role that approves changes", rule.role),
-                    "write `approver`",
-                ).replace(Some("approver")));
+                faults.push(
+                    Fault::new(
+                        format!("approvals[{i}].role"),
+                        "role_cannot_approve",
+                        format!("`{}` is not a role that approves changes", rule.role),
+                        "write `approver`",
+                    )
+                    .replace(Some("approver")),
+                );
             }
             if !(1..=MAX_APPROVALS).contains(&rule.count) {
                 faults.push(Fault::new(
                     format!("approvals[{i}].count"),
                     "out_of_range",
-                    format!("`count` is {}; at least 1 and at most {MAX_APPROVALS} people can be asked", rule.count),
+                    format!(
+                        "`count` is {}; at least 1 and at most {MAX_APPROVALS} people can be asked",
+                        rule.count
+                    ),
                     "write how many different people must say yes",
                 ));
             }

@@ -364,7 +364,8 @@ mod tests {
 
     #[test]
     fn movable_names_are_told_from_fixed_ones() {
-        for name in ["latest", "gpt-4o:latest", "mistral-large-latest", "claude-3-5-sonnet@latest"] {
+        for name in ["latest", "gpt-4o:latest", "mistral-large-latest", "claude-3-5-sonnet@latest"]
+        {
             assert!(mutable_word(name).is_some(), "{name}");
         }
         for name in ["gpt-4-0613", "llama-2-7b-chat", "stablelm-2", "autocoder-1"] {

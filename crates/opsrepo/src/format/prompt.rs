@@ -151,7 +151,10 @@ impl Format for PromptFile {
             faults.push(Fault::new(
                 "messages",
                 "out_of_range",
-                format!("a prompt has 1 to {MAX_MESSAGES} messages, this one has {}", self.messages.len()),
+                format!(
+                    "a prompt has 1 to {MAX_MESSAGES} messages, this one has {}",
+                    self.messages.len()
+                ),
                 "begin with `- {role: system, template: system.j2}`",
             ));
         }

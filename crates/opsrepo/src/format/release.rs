@@ -78,7 +78,12 @@ impl Inline {
 pub(crate) fn not_canonical<T: serde::Serialize>(at: &str, content: &T) -> Option<Fault> {
     let error = domain::jcs::canonical(content).err()?;
     let field = format!("{at}{}", error.place.trim_start_matches('$'));
-    Some(Fault::new(field, "no_canonical_form", error.problem, "write the number as text, or a smaller one"))
+    Some(Fault::new(
+        field,
+        "no_canonical_form",
+        error.problem,
+        "write the number as text, or a smaller one",
+    ))
 }
 
 /// The file.
@@ -150,14 +155,16 @@ impl Format for ReleaseFile {
             self.inline().flat_map(|(kind, inline)| inline.faults(kind.key())).collect();
         faults.extend(not_canonical("parameters", &self.parameters));
         faults.extend(
-            RESERVED_PARAMETERS.iter().filter(|key| self.parameters.contains_key(**key)).map(|key| {
-                Fault::new(
-                    format!("parameters.{key}"),
-                    "reserved_parameter",
-                    format!("`{key}` is filled in for every request and cannot be a parameter"),
-                    "remove it",
-                )
-            }),
+            RESERVED_PARAMETERS.iter().filter(|key| self.parameters.contains_key(**key)).map(
+                |key| {
+                    Fault::new(
+                        format!("parameters.{key}"),
+                        "reserved_parameter",
+                        format!("`{key}` is filled in for every request and cannot be a parameter"),
+                        "remove it",
+                    )
+                },
+            ),
         );
         faults
     }

@@ -6,7 +6,10 @@
 
 use super::{CommitId, NewCommit, Repo, RepoError, Result, read, write};
 use crate::format::aliases::{Alias, Aliases, AliasesFile};
-use crate::yaml::{self, tree::{Entry, Kind, Node}};
+use crate::yaml::{
+    self,
+    tree::{Entry, Kind, Node},
+};
 use domain::ids::{AppName, EnvName, ReleaseId};
 use domain::manifest::API_VERSION;
 use std::collections::BTreeMap;
@@ -201,28 +204,47 @@ mod tests {
     fn comments_and_order_stay() {
         let before = format!(
             "# Promoted state.\napiVersion: tidegate/v1\napps:\n  zebra:   # first on purpose\n    production: {}  # since May\n  alpha:\n    candidate: {}\n    production: {}\n# the end\n",
-            id(1), id(2), id(3)
+            id(1),
+            id(2),
+            id(3)
         );
-        let after = set(&before, "zebra", &[(Alias::Production, Some(id(9))), (Alias::Candidate, Some(id(8)))]).unwrap();
+        let after = set(
+            &before,
+            "zebra",
+            &[(Alias::Production, Some(id(9))), (Alias::Candidate, Some(id(8)))],
+        )
+        .unwrap();
         insta::assert_snapshot!(after);
         let after = set(&after, "alpha", &[(Alias::Candidate, None)]).unwrap();
         let after = set(&after, "new", &[(Alias::Production, Some(id(4)))]).unwrap();
         insta::assert_snapshot!(after);
-        let after = set(&after, "zebra", &[(Alias::Production, None), (Alias::Candidate, None)]).unwrap();
+        let after =
+            set(&after, "zebra", &[(Alias::Production, None), (Alias::Candidate, None)]).unwrap();
         insta::assert_snapshot!(after);
     }
 
     #[test]
     fn nothing_to_do_is_no_edit() {
-        let text = plain(&Apps::from([("a".parse().unwrap(), Aliases { production: Some(id(1)), candidate: None })]));
-        assert_eq!(set(&text, "a", &[(Alias::Production, Some(id(1))), (Alias::Candidate, None)]), None);
+        let text = plain(&Apps::from([(
+            "a".parse().unwrap(),
+            Aliases { production: Some(id(1)), candidate: None },
+        )]));
+        assert_eq!(
+            set(&text, "a", &[(Alias::Production, Some(id(1))), (Alias::Candidate, None)]),
+            None
+        );
         assert_eq!(set(&text, "b", &[(Alias::Candidate, None)]), None);
     }
 
     #[test]
     fn a_file_that_does_not_read_is_not_edited() {
-        let error = edited("a.yaml", Some(b"apiVersion: tidegate/v1\napp: {}\n"), &"a".parse().unwrap(), &[])
-            .unwrap_err();
+        let error = edited(
+            "a.yaml",
+            Some(b"apiVersion: tidegate/v1\napp: {}\n"),
+            &"a".parse().unwrap(),
+            &[],
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("`app` is not a key here"), "{error}");
     }
 

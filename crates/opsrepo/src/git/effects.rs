@@ -54,7 +54,12 @@ pub(super) struct EffectIndex {
 impl EffectIndex {
     /// The commit in the history of `head` that carries this effect. The oldest
     /// if there are several (there are not).
-    pub(super) fn find(&mut self, git: &Repository, head: Oid, effect: &str) -> Result<Option<Oid>> {
+    pub(super) fn find(
+        &mut self,
+        git: &Repository,
+        head: Oid,
+        effect: &str,
+    ) -> Result<Option<Oid>> {
         self.catch_up(git, head)?;
         Ok(self.commits.get(effect).copied())
     }
@@ -106,7 +111,10 @@ mod tests {
     #[test]
     fn trailers_stay_one_block() {
         let text = with_trailer("Subject\n\nBody.\n\nCo-authored-by: Ana <ana@example.org>", "k");
-        assert!(text.ends_with("Co-authored-by: Ana <ana@example.org>\nTidegate-Effect: k\n"), "{text}");
+        assert!(
+            text.ends_with("Co-authored-by: Ana <ana@example.org>\nTidegate-Effect: k\n"),
+            "{text}"
+        );
         assert_eq!(with_trailer("feat: subject", "k"), "feat: subject\n\nTidegate-Effect: k\n");
     }
 }

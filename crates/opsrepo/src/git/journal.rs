@@ -81,7 +81,12 @@ impl Journal {
     }
 
     /// Records what git is about to move.
-    pub(crate) fn intend(&self, number: &str, actor: &PersonName, updates: &[RefUpdate]) -> Result<()> {
+    pub(crate) fn intend(
+        &self,
+        number: &str,
+        actor: &PersonName,
+        updates: &[RefUpdate],
+    ) -> Result<()> {
         let record = Record { actor: actor.clone(), updates: updates.to_vec() };
         let json = serde_json::to_vec(&record).map_err(|e| io("recording a push")(e.into()))?;
         let fresh = self.folder.join(format!("{number}.new"));
@@ -222,7 +227,9 @@ fn is_number(text: &str) -> bool {
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(io("tidying the journal of pushes")(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(io("tidying the journal of pushes")(error))
+        }
         _ => Ok(()),
     }
 }

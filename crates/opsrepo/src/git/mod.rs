@@ -13,8 +13,10 @@ mod setup;
 mod types;
 mod write;
 
+pub use types::{
+    CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, RepoError,
+};
 pub(crate) use write::is_branch;
-pub use types::{CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, RepoError};
 
 use crate::Files;
 use domain::ids::ReleaseId;
@@ -41,6 +43,8 @@ const KEEP_REFS: &str = "refs/tidegate/keep/";
 #[derive(Debug, Clone)]
 pub struct Repo {
     path: Arc<PathBuf>,
+    /// False for the `.git` of a working copy, which is somebody's own.
+    owned: bool,
     /// Held while `main` moves: one writer at a time, and no walk twice.
     writing: Arc<Mutex<EffectIndex>>,
 }
@@ -55,7 +59,8 @@ impl Repo {
     /// The folder is there already and not empty, or cannot be written.
     pub fn init(path: &Path, seed: &Files, author: &Identity, at: Timestamp) -> Result<Self> {
         setup::create(path, |git| {
-            let edits: Edits = seed.iter().map(|(p, bytes)| (p.clone(), Some(bytes.clone()))).collect();
+            let edits: Edits =
+                seed.iter().map(|(p, bytes)| (p.clone(), Some(bytes.clone()))).collect();
             let tree = write::tree_with(git, None, &edits)?;
             let new = NewCommit { author, message: "Begin the ops repo", at, effect: "init" };
             let commit = write::commit_object(git, tree, &[], &new)?;
@@ -68,6 +73,9 @@ impl Repo {
     /// Opens a repository this process owns: removes lock files a killed
     /// process left, settles pushes it left half recorded, and installs the hooks.
     ///
+    /// The `.git` folder of somebody's working copy may be opened too; it is only
+    /// read, and nothing in it is touched.
+    ///
     /// # Errors
     /// There is no repository, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
@@ -75,12 +83,15 @@ impl Repo {
         if !path.join("objects").is_dir() || !path.join("HEAD").is_file() {
             return Err(RepoError::NotRepository(path.display().to_string()));
         }
-        setup::remove_locks(&path)?;
         let git = Repository::open_bare(&path)?;
-        setup::configure(&git)?;
-        setup::install_hooks(&path)?;
-        journal::Journal::of(&path).recover(&git)?;
-        Ok(Self { path: Arc::new(path), writing: Arc::default() })
+        let owned = git.config()?.snapshot()?.get_bool("core.bare").unwrap_or(true);
+        if owned {
+            setup::remove_locks(&path)?;
+            setup::configure(&git)?;
+            setup::install_hooks(&path)?;
+            journal::Journal::of(&path).recover(&git)?;
+        }
+        Ok(Self { path: Arc::new(path), owned, writing: Arc::default() })
     }
 
     /// Where it lies.
@@ -90,6 +101,15 @@ impl Repo {
 
     pub(crate) fn git(&self) -> Result<Repository> {
         Ok(Repository::open_bare(self.path.as_path())?)
+    }
+
+    /// For moving refs.
+    fn git_to_write(&self) -> Result<Repository> {
+        if self.owned {
+            self.git()
+        } else {
+            Err(RepoError::ReadOnly(self.path.display().to_string()))
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, EffectIndex> {
@@ -206,7 +226,7 @@ impl Repo {
     /// # Errors
     /// No such commit.
     pub fn keep(&self, release: ReleaseId, commit: CommitId) -> Result<()> {
-        let git = self.git()?;
+        let git = self.git_to_write()?;
         read::commit(&git, commit.0)?;
         match git.reference(&keep_ref(release), commit.0, false, "keep") {
             Err(error) if error.code() == ErrorCode::Exists => Ok(()),
@@ -260,7 +280,9 @@ fn swap(git: &Repository, name: &str, old: Option<Oid>, new: Oid, log: &str) -> 
     match moved {
         Ok(_) => Ok(true),
         Err(error) => match error.code() {
-            ErrorCode::Modified | ErrorCode::Locked | ErrorCode::Exists | ErrorCode::NotFound => Ok(false),
+            ErrorCode::Modified | ErrorCode::Locked | ErrorCode::Exists | ErrorCode::NotFound => {
+                Ok(false)
+            }
             _ => Err(error.into()),
         },
     }

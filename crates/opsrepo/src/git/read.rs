@@ -5,7 +5,9 @@ use super::{CommitId, CommitInfo, HEADS, Identity, MAIN, MAIN_REF, RepoError, Re
 use crate::Files;
 use crate::limits::{MAX_COMMIT_LEN, MAX_CONTRIBUTOR_WALK, MAX_DIFF_LEN, MAX_FILE_LEN, MAX_FILES};
 use domain::units::Timestamp;
-use git2::{Commit, DiffFormat, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode};
+use git2::{
+    Commit, DiffFormat, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -21,15 +23,18 @@ pub(crate) fn commit(git: &Repository, id: Oid) -> Result<Commit<'_>> {
 pub(crate) fn target(git: &Repository, name: &str) -> Result<Option<Oid>> {
     match git.find_reference(name) {
         Ok(reference) => Ok(reference.target()),
-        Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
+        Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 /// The newest commit of `main`.
 pub(crate) fn head(git: &Repository) -> Result<Oid> {
-    target(git, MAIN_REF)?
-        .ok_or_else(|| RepoError::NotRepository(format!("{} (no branch `main`)", git.path().display())))
+    target(git, MAIN_REF)?.ok_or_else(|| {
+        RepoError::NotRepository(format!("{} (no branch `main`)", git.path().display()))
+    })
 }
 
 /// Every branch but `main`.
@@ -76,12 +81,15 @@ fn blobs(tree: &Tree<'_>) -> Result<Vec<(String, Oid)>> {
         match entry.name() {
             Ok(name) => found.push((format!("{folder}{name}"), entry.id())),
             Err(_) => {
-                problem = Some(RepoError::BadPath(String::from_utf8_lossy(entry.name_bytes()).into_owned()));
+                problem = Some(RepoError::BadPath(
+                    String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+                ));
                 return -1;
             }
         }
         if found.len() > MAX_FILES {
-            problem = Some(RepoError::TooLarge(format!("a commit has more than {MAX_FILES} files")));
+            problem =
+                Some(RepoError::TooLarge(format!("a commit has more than {MAX_FILES} files")));
             return -1;
         }
         0
@@ -112,7 +120,9 @@ pub(crate) fn file(git: &Repository, id: Oid, path: &str) -> Result<Option<Vec<u
         return Err(RepoError::BadPath(path.to_owned()));
     }
     match commit(git, id)?.tree()?.get_path(Path::new(path)) {
-        Ok(entry) if PLAIN_MODES.contains(&entry.filemode()) => content(git, path, entry.id()).map(Some),
+        Ok(entry) if PLAIN_MODES.contains(&entry.filemode()) => {
+            content(git, path, entry.id()).map(Some)
+        }
         Ok(_) => Ok(None),
         Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error.into()),
@@ -213,7 +223,11 @@ pub(crate) fn contributors(git: &Repository, base: Oid, head: Oid) -> Result<BTr
         }
         emails.extend(co_authors(&String::from_utf8_lossy(commit.message_bytes())));
     }
-    Ok(emails.into_iter().map(|email| email.trim().to_lowercase()).filter(|e| !e.is_empty()).collect())
+    Ok(emails
+        .into_iter()
+        .map(|email| email.trim().to_lowercase())
+        .filter(|e| !e.is_empty())
+        .collect())
 }
 
 fn co_authors(message: &str) -> Vec<String> {

@@ -105,7 +105,8 @@ pub(super) fn install_hooks(path: &Path) -> Result<()> {
 #[cfg(unix)]
 fn executable(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(io("making a hook executable"))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(io("making a hook executable"))
 }
 
 #[cfg(not(unix))]
@@ -146,7 +147,9 @@ pub(super) fn remove_locks(path: &Path) -> Result<()> {
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("removing a lock file")(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("removing a lock file")(error))
+        }
         _ => Ok(()),
     }
 }

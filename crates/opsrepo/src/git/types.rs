@@ -142,7 +142,9 @@ pub enum RepoError {
     #[error("commit {0} is not one that can be taken back from `main`")]
     NotOnMain(CommitId),
     /// No common history with `main`.
-    #[error("commit {0} has no history in common with `main`; clone this repository and begin a branch there")]
+    #[error(
+        "commit {0} has no history in common with `main`; clone this repository and begin a branch there"
+    )]
     Unrelated(CommitId),
     /// The branch is elsewhere.
     #[error("the branch `{branch}` moved meanwhile; read it again and repeat")]
@@ -175,6 +177,9 @@ pub enum RepoError {
     /// There is something there already.
     #[error("`{0}` exists and is not empty")]
     Exists(String),
+    /// Somebody's working copy.
+    #[error("`{0}` belongs to a working copy and is only read here; push to the server instead")]
+    ReadOnly(String),
     /// No repository.
     #[error("`{0}` is not a bare git repository; make one with `tidegate init`")]
     NotRepository(String),

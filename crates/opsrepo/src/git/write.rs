@@ -41,9 +41,11 @@ impl Repo {
     ) -> Result<CommitId> {
         let name = branch_ref(branch)?;
         check_effect(new)?;
-        let git = self.git()?;
+        let git = self.git_to_write()?;
         let actual = read::target(&git, &name)?;
-        if let Some(done) = actual.map(|head| done_on(&git, head, parent.0, new.effect)).transpose()?.flatten() {
+        if let Some(done) =
+            actual.map(|head| done_on(&git, head, parent.0, new.effect)).transpose()?.flatten()
+        {
             return Ok(CommitId(done));
         }
         let moved = |actual: Option<Oid>| RepoError::Moved {
@@ -113,7 +115,8 @@ impl Repo {
             // Of a merge, the side that was merged in is taken back.
             let mainline = u32::from(taken_back.parent_count() > 1);
             let ours = read::commit(git, head)?;
-            let index = git.revert_commit(&taken_back, &ours, mainline, Some(&MergeOptions::new()))?;
+            let index =
+                git.revert_commit(&taken_back, &ours, mainline, Some(&MergeOptions::new()))?;
             let tree = settled(git, index)?;
             commit_object(git, tree, &[head], new)
         })
@@ -126,14 +129,17 @@ impl Repo {
     /// The branch moved; the branch is `main`.
     pub fn delete_branch(&self, branch: &str, expected: CommitId) -> Result<()> {
         let name = branch_ref(branch)?;
-        let git = self.git()?;
+        let git = self.git_to_write()?;
         let moved = |actual| RepoError::Moved { branch: branch.to_owned(), actual };
         match git.find_reference(&name) {
             Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(()),
             Err(error) => Err(error.into()),
             // `delete` compares with what was just read, so nothing can slip between.
-            Ok(mut reference) if reference.target() == Some(expected.0) => match reference.delete() {
-                Err(error) if error.code() == git2::ErrorCode::Modified => Err(moved(self.branch(branch)?)),
+            Ok(mut reference) if reference.target() == Some(expected.0) => match reference.delete()
+            {
+                Err(error) if error.code() == git2::ErrorCode::Modified => {
+                    Err(moved(self.branch(branch)?))
+                }
                 other => other.map_err(RepoError::from),
             },
             Ok(reference) => Err(moved(reference.target().map(CommitId))),
@@ -148,7 +154,7 @@ impl Repo {
         make: impl Fn(&Repository, Oid) -> Result<Oid>,
     ) -> Result<CommitId> {
         check_effect(new)?;
-        let git = self.git()?;
+        let git = self.git_to_write()?;
         let mut effects = self.lock();
         let mut head = read::head(&git)?;
         for _ in 0..MAX_SWAP_TRIES {
@@ -181,7 +187,8 @@ fn branch_ref(branch: &str) -> Result<String> {
 /// True for a name a branch other than `main` may have. Names end up in file
 /// paths, shells and addresses, so fewer are accepted than git would.
 pub(crate) fn is_branch(branch: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.' | '+' | '@' | '#');
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.' | '+' | '@' | '#');
     branch != MAIN
         && branch.len() <= MAX_BRANCH_LEN
         && !branch.starts_with("main/")
@@ -224,7 +231,8 @@ pub(super) fn commit_object(
 
 /// git forbids these characters in names; an empty name is refused.
 fn clean(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !matches!(c, '<' | '>') && !c.is_control()).collect();
+    let text: String =
+        text.chars().filter(|c| !matches!(c, '<' | '>') && !c.is_control()).collect();
     let text = text.trim();
     if text.is_empty() { "unknown".to_owned() } else { text.to_owned() }
 }
@@ -254,7 +262,11 @@ pub(super) fn tree_with(git: &Repository, base: Option<Oid>, edits: &Edits) -> R
 fn check_path(path: &str) -> Result<()> {
     let part_ok = |part: &str| {
         let lower = part.to_ascii_lowercase();
-        !part.is_empty() && part != "." && part != ".." && !lower.starts_with(".git") && !part.ends_with('.')
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && !lower.starts_with(".git")
+            && !part.ends_with('.')
     };
     let fine = path.len() <= 1024
         && path.split('/').all(part_ok)
@@ -274,7 +286,11 @@ fn merged(git: &Repository, ours: Oid, theirs: Oid) -> Result<Index> {
 /// The tree of an index without conflicts.
 fn settled(git: &Repository, mut index: Index) -> Result<Oid> {
     let files = conflicted(&index)?;
-    if files.is_empty() { Ok(index.write_tree_to(git)?) } else { Err(RepoError::Conflict { files }) }
+    if files.is_empty() {
+        Ok(index.write_tree_to(git)?)
+    } else {
+        Err(RepoError::Conflict { files })
+    }
 }
 
 fn conflicted(index: &Index) -> Result<BTreeSet<String>> {

@@ -57,7 +57,10 @@ impl Reader<'_> {
         partials.extend(self.partials(&files.partials));
         let release = self.release(name, files, app.as_ref(), layout, models);
         let rollout = self
-            .require::<RolloutPolicy>(&at("rollout.yaml"), "it says how a new release reaches users")
+            .require::<RolloutPolicy>(
+                &at("rollout.yaml"),
+                "it says how a new release reaches users",
+            )
             .and_then(|reading| reading.value);
         let fallback = self.fallback(&at("fallback.yaml"), app.as_ref());
         let app = app?;
@@ -82,10 +85,7 @@ impl Reader<'_> {
 
     /// The text of partials or templates, those that read.
     fn partials(&mut self, paths: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        paths
-            .iter()
-            .filter_map(|(name, path)| Some((name.clone(), self.template(path)?)))
-            .collect()
+        paths.iter().filter_map(|(name, path)| Some((name.clone(), self.template(path)?))).collect()
     }
 
     fn template(&mut self, path: &str) -> Option<String> {
@@ -98,7 +98,12 @@ impl Reader<'_> {
         }
     }
 
-    fn prompt(&mut self, app: &AppName, name: &str, files: &BTreeSet<String>) -> Option<PromptSpec> {
+    fn prompt(
+        &mut self,
+        app: &AppName,
+        name: &str,
+        files: &BTreeSet<String>,
+    ) -> Option<PromptSpec> {
         let folder = format!("apps/{app}/prompts/{name}");
         let reading =
             self.require::<PromptFile>(&format!("{folder}/prompt.yaml"), "it lists the messages")?;
@@ -120,9 +125,19 @@ impl Reader<'_> {
             let included = templates.values().any(|text| text.contains(unused.as_str()));
             if !named && included {
                 let path = format!("{folder}/{unused}");
-                self.file(&path, "unknown_reference", format!("`{unused}` is included, but only files of `_shared` can be"), format!("move it to `apps/{app}/prompts/_shared/{unused}`"));
+                self.file(
+                    &path,
+                    "unknown_reference",
+                    format!("`{unused}` is included, but only files of `_shared` can be"),
+                    format!("move it to `apps/{app}/prompts/_shared/{unused}`"),
+                );
             } else if !named {
-                self.warn(&format!("{folder}/{unused}"), "unused_file", format!("no message of the prompt `{name}` names `{unused}`"), "name it in `prompt.yaml` or remove it");
+                self.warn(
+                    &format!("{folder}/{unused}"),
+                    "unused_file",
+                    format!("no message of the prompt `{name}` names `{unused}`"),
+                    "name it in `prompt.yaml` or remove it",
+                );
             }
         }
         Some(PromptSpec {
@@ -148,11 +163,17 @@ impl Reader<'_> {
         let release = file.spec();
         if !files.prompts.contains_key(&release.prompt) {
             let names = files.prompts.keys().map(String::as_str);
-            self.push(&document, unknown("prompt", "unknown_reference", "prompt", &release.prompt, names));
+            self.push(
+                &document,
+                unknown("prompt", "unknown_reference", "prompt", &release.prompt, names),
+            );
         }
         if !layout.models.contains(&release.model) {
             let names = layout.models.iter().map(String::as_str);
-            self.push(&document, unknown("model", "unknown_reference", "model", &release.model, names));
+            self.push(
+                &document,
+                unknown("model", "unknown_reference", "model", &release.model, names),
+            );
         }
         let has_answer = spec.is_some_and(|app| app.answer.is_some());
         if has_answer && release.inline.contains_key(&ComponentKind::Answer) {
@@ -176,7 +197,10 @@ impl Reader<'_> {
                 Fault::new(
                     "model",
                     "missing_file",
-                    format!("the model `{}` answers by rules, and there is no `{fallback}`", release.model),
+                    format!(
+                        "the model `{}` answers by rules, and there is no `{fallback}`",
+                        release.model
+                    ),
                     "add the file with the rules, or name another model",
                 ),
             );
@@ -195,9 +219,11 @@ impl Reader<'_> {
             for (field, variable) in file.variables() {
                 if !app.variables.contains_key(variable) {
                     let names = app.variables.keys().map(String::as_str);
-                    let mut fault = unknown(field, "undeclared_variable", "variable", variable, names);
+                    let mut fault =
+                        unknown(field, "undeclared_variable", "variable", variable, names);
                     if fault.replacement.is_none() {
-                        "declare it under `variables` in `app.yaml`, or test `message`".clone_into(&mut fault.mend);
+                        "declare it under `variables` in `app.yaml`, or test `message`"
+                            .clone_into(&mut fault.mend);
                     }
                     self.push(&document, fault);
                 }

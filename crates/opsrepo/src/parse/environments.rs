@@ -29,7 +29,8 @@ impl Reader<'_> {
             let (Some(file), Some(document)) = (reading.value, reading.document) else { continue };
             for app in file.apps.keys().filter(|app| !layout.apps.contains_key(*app)) {
                 let names = layout.apps.keys().map(AppName::as_str);
-                let fault = unknown(format!("apps.{app}"), "unknown_app", "app", app.as_str(), names);
+                let fault =
+                    unknown(format!("apps.{app}"), "unknown_app", "app", app.as_str(), names);
                 self.findings.push(document.finding(fault));
             }
             environments.insert(env.clone(), file.apps);

@@ -57,7 +57,12 @@ impl Layout {
 
     fn sort(&mut self, path: &str) -> Result<(), Fault> {
         if path.chars().any(char::is_control) {
-            return Err(Fault::new("", "bad_path", "the path has a control character in it", "rename the file"));
+            return Err(Fault::new(
+                "",
+                "bad_path",
+                "the path has a control character in it",
+                "rename the file",
+            ));
         }
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
@@ -137,7 +142,8 @@ fn name<T: std::str::FromStr<Err = domain::ids::InvalidId>>(text: &str) -> Resul
 fn unused<'k>(path: &str, known: impl IntoIterator<Item = &'k str>) -> Fault {
     let file = path.rsplit('/').next().unwrap_or(path);
     let renamed = file.replace(".yml", ".yaml");
-    let near = known.into_iter().map(|k| (k, nearest(&renamed, [k]).is_some())).find(|(_, near)| *near);
+    let near =
+        known.into_iter().map(|k| (k, nearest(&renamed, [k]).is_some())).find(|(_, near)| *near);
     let mend = match near {
         Some((near, _)) => format!("did you mean `{near}`?"),
         None => "move or remove it; only the files of the documented layout are read".to_owned(),

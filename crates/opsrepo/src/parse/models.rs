@@ -90,7 +90,10 @@ impl Reader<'_> {
 
     fn read_recordings(&mut self, path: &str, bytes: &[u8]) -> Option<Recordings> {
         if bytes.len() > MAX_RECORDINGS_LEN {
-            let message = format!("the file has {} bytes; at most {MAX_RECORDINGS_LEN} are read", bytes.len());
+            let message = format!(
+                "the file has {} bytes; at most {MAX_RECORDINGS_LEN} are read",
+                bytes.len()
+            );
             self.file(path, "too_large", message, "split the file and name both in `recordings`");
             return None;
         }

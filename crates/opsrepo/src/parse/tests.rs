@@ -147,7 +147,8 @@ impl Style {
         }
         for (key, value) in entries {
             out.push_str(&" ".repeat(indent));
-            let key = if self.one_in(4) { serde_json::to_string(key).unwrap() } else { key.clone() };
+            let key =
+                if self.one_in(4) { serde_json::to_string(key).unwrap() } else { key.clone() };
             out.push_str(&format!("{key}:"));
             self.value(value, indent, out);
         }
@@ -235,10 +236,18 @@ fn everything_that_shapes_an_answer_changes_the_id() {
         ("apps/demo/release.yaml", "temperature: 0", "temperature: 0.5"),
         ("apps/demo/release.yaml", "max_tokens: 200", "max_tokens: 201"),
         ("apps/demo/release.yaml", "model: recorded", "model: live"),
-        ("apps/demo/release.yaml", "parameters:", "tools: {version: 1.0.0, list: [search]}\nparameters:"),
+        (
+            "apps/demo/release.yaml",
+            "parameters:",
+            "tools: {version: 1.0.0, list: [search]}\nparameters:",
+        ),
         ("models/recorded.yaml", "context_window: 8192", "context_window: 8193"),
         ("models/recorded.yaml", "output_per_million: 0.60", "output_per_million: 0.61"),
-        ("apps/demo/evals/recordings/starter.jsonl", "The charger was missing", "A charger was missing"),
+        (
+            "apps/demo/evals/recordings/starter.jsonl",
+            "The charger was missing",
+            "A charger was missing",
+        ),
     ] {
         assert_ne!(release_of(&edited(path, old, new)), before, "{path}: {new}");
     }
@@ -248,7 +257,8 @@ fn everything_that_shapes_an_answer_changes_the_id() {
 fn one_number_written_in_several_ways_is_one_number() {
     let before = release_of(&starter(&app()));
     for zero in ["0.0", "-0", "0e5", "0x0", "+0", ".0"] {
-        let files = edited("apps/demo/release.yaml", "temperature: 0", &format!("temperature: {zero}"));
+        let files =
+            edited("apps/demo/release.yaml", "temperature: 0", &format!("temperature: {zero}"));
         assert_eq!(release_of(&files), before, "{zero}");
     }
     let text = edited("apps/demo/release.yaml", "temperature: 0", "temperature: '0'");
@@ -307,10 +317,19 @@ fn faults_of_another_app_do_not_keep_this_one_from_its_release() {
 fn limits_are_findings() {
     let mut files = starter(&app());
     files.insert("apps/demo/app.yaml".into(), vec![b'#'; crate::limits::MAX_YAML_LEN + 1]);
-    files.insert("apps/demo/prompts/summary/user.j2".into(), vec![b'x'; crate::limits::MAX_TEMPLATE_LEN + 1]);
+    files.insert(
+        "apps/demo/prompts/summary/user.j2".into(),
+        vec![b'x'; crate::limits::MAX_TEMPLATE_LEN + 1],
+    );
     let many: String = (0..crate::limits::MAX_YAML_NODES).map(|_| "1,").collect();
-    files.insert("apps/demo/release.yaml".into(), format!("parameters: {{a: [{many}]}}").into_bytes());
-    files.insert("apps/demo/fallback.yaml".into(), b"apiVersion: tidegate/v1\ndefault: \xff\n".to_vec());
+    files.insert(
+        "apps/demo/release.yaml".into(),
+        format!("parameters: {{a: [{many}]}}").into_bytes(),
+    );
+    files.insert(
+        "apps/demo/fallback.yaml".into(),
+        b"apiVersion: tidegate/v1\ndefault: \xff\n".to_vec(),
+    );
     let (_, findings) = parse(&files);
     let codes: Vec<&str> = findings.iter().map(|f| f.code.as_str()).collect();
     assert_eq!(codes.iter().filter(|c| **c == "too_large").count(), 3, "{codes:?}");

@@ -109,7 +109,9 @@ fn in_words(wanted: &str) -> String {
         _ if wanted.starts_with("struct ") || wanted.starts_with("internally tagged enum") => {
             "a block of keys"
         }
-        _ if wanted.starts_with("enum ") || wanted.starts_with("variant ") => "one of the known words",
+        _ if wanted.starts_with("enum ") || wanted.starts_with("variant ") => {
+            "one of the known words"
+        }
         _ if wanted.starts_with("a tuple of size ") => {
             return wanted.replace("a tuple of size", "a list of");
         }
@@ -223,10 +225,13 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                     entries.len()
                 ))),
             },
-            Kind::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"one of the known words")),
+            Kind::List(_) => {
+                Err(de::Error::invalid_type(Unexpected::Seq, &"one of the known words"))
+            }
             Kind::Plain(_) | Kind::Text(_) => match self.text() {
                 Some(text) => {
-                    let word: de::value::StrDeserializer<'_, DecodeError> = text.into_deserializer();
+                    let word: de::value::StrDeserializer<'_, DecodeError> =
+                        text.into_deserializer();
                     visitor.visit_enum(word)
                 }
                 None => Err(de::Error::invalid_type(Unexpected::Unit, &"one of the known words")),
@@ -248,7 +253,9 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         match &self.0.kind {
-            Kind::List(_) => self.place(Err(de::Error::invalid_type(Unexpected::Seq, &"a block of keys"))),
+            Kind::List(_) => {
+                self.place(Err(de::Error::invalid_type(Unexpected::Seq, &"a block of keys")))
+            }
             _ => self.deserialize_any(visitor),
         }
     }
@@ -284,13 +291,17 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     ) -> Result<Option<K::Value>, DecodeError> {
         let Some(entry) = self.rest.next() else { return Ok(None) };
         self.value = Some(entry);
-        let key: de::value::StrDeserializer<'_, DecodeError> = entry.key.as_str().into_deserializer();
+        let key: de::value::StrDeserializer<'_, DecodeError> =
+            entry.key.as_str().into_deserializer();
         seed.deserialize(key)
             .map(Some)
             .map_err(|error| error.within(Segment::Key(entry.key.clone()), &entry.key_span))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, DecodeError> {
         let entry = self
             .value
             .take()
@@ -299,7 +310,11 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             let lacks = matches!(error.kind, ErrorKind::MissingField(_)) && error.path.is_empty();
             // What lacks a key is best shown by its own key.
             let error = if lacks { DecodeError { span: None, ..error } } else { error };
-            let place = if lacks || entry.value.span.is_empty() { &entry.key_span } else { &entry.value.span };
+            let place = if lacks || entry.value.span.is_empty() {
+                &entry.key_span
+            } else {
+                &entry.value.span
+            };
             error.within(Segment::Key(entry.key.clone()), place)
         })
     }
@@ -314,12 +329,13 @@ impl<'de> EnumAccess<'de> for Choice<'de> {
     type Error = DecodeError;
     type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), DecodeError> {
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self), DecodeError> {
         let word: de::value::StrDeserializer<'_, DecodeError> =
             self.entry.key.as_str().into_deserializer();
-        let variant = seed
-            .deserialize(word)
-            .map_err(|error| error.at(&self.entry.key_span))?;
+        let variant = seed.deserialize(word).map_err(|error| error.at(&self.entry.key_span))?;
         Ok((variant, self))
     }
 }
@@ -340,7 +356,10 @@ impl<'de> VariantAccess<'de> for Choice<'de> {
         Err(<DecodeError as de::Error>::custom(message).at(&self.entry.key_span))
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, DecodeError> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, DecodeError> {
         self.within(seed.deserialize(Reader(&self.entry.value)))
     }
 

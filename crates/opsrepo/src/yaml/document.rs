@@ -72,7 +72,12 @@ struct Decoding<'a> {
 impl Decoding<'_> {
     fn run<T: Format>(&mut self) -> Option<T> {
         if !matches!(self.tree.kind, Kind::Map(_)) {
-            let fault = Fault::new("", "bad_value", "a file begins with keys, and this one does not", "begin with `apiVersion: tidegate/v1`");
+            let fault = Fault::new(
+                "",
+                "bad_value",
+                "a file begins with keys, and this one does not",
+                "begin with `apiVersion: tidegate/v1`",
+            );
             self.push(self.tree.span.clone(), fault);
             return None;
         }
@@ -96,7 +101,8 @@ impl Decoding<'_> {
     /// Every key the format needs and the file has not, at once.
     fn missing<T: Format>(&mut self, work: &Node) {
         for field in T::REQUIRED {
-            if work.keys().any(|key| key == *field) || self.removed.iter().any(|path| path == field) {
+            if work.keys().any(|key| key == *field) || self.removed.iter().any(|path| path == field)
+            {
                 continue;
             }
             let mend = match *field {
@@ -123,7 +129,8 @@ impl Decoding<'_> {
         }
         if let ErrorKind::UnknownField { field, known } = &error.kind {
             let near = nearest(field, known.iter().copied());
-            return near.is_some_and(|near| work.rename(&error.path, near)) || work.remove(&error.path);
+            return near.is_some_and(|near| work.rename(&error.path, near))
+                || work.remove(&error.path);
         }
         if error.path.is_empty() || !work.remove(&error.path) {
             return false;
@@ -193,7 +200,8 @@ fn fault(path: &str, error: &DecodeError) -> Fault {
                 None if known.is_empty() => "remove it; nothing is written here".to_owned(),
                 None => format!("remove it, or write one of: {}", choices(known)),
             };
-            Fault::new(path, "unknown_field", format!("`{field}` is not a key here"), mend).replace(near)
+            Fault::new(path, "unknown_field", format!("`{field}` is not a key here"), mend)
+                .replace(near)
         }
         ErrorKind::UnknownWord { word, known } => {
             let near = nearest(word, known.iter().copied());
@@ -201,11 +209,17 @@ fn fault(path: &str, error: &DecodeError) -> Fault {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write one of: {}", choices(known)),
             };
-            Fault::new(path, "unknown_word", format!("`{word}` is not one of the choices"), mend).replace(near)
+            Fault::new(path, "unknown_word", format!("`{word}` is not one of the choices"), mend)
+                .replace(near)
         }
         ErrorKind::MissingField(field) => {
             let inside = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
-            Fault::new(path, "missing_field", format!("`{field}` is missing{inside}"), format!("add `{field}: ...`"))
+            Fault::new(
+                path,
+                "missing_field",
+                format!("`{field}` is missing{inside}"),
+                format!("add `{field}: ...`"),
+            )
         }
         ErrorKind::BadValue(message) => {
             let (message, mend) = value_words(&error.path, message);

@@ -36,4 +36,3 @@ pub(crate) fn nearest<'a>(
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
-

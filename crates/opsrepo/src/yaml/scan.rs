@@ -34,8 +34,7 @@ struct Builder<'a> {
 /// Reads a text. No tree if the syntax is broken or a limit is passed; an empty
 /// document is an empty map.
 pub(crate) fn scan(text: &str) -> (Option<Node>, Vec<TextFault>) {
-    let mut builder =
-        Builder { text, open: Vec::new(), root: None, nodes: 0, faults: Vec::new() };
+    let mut builder = Builder { text, open: Vec::new(), root: None, nodes: 0, faults: Vec::new() };
     let complete = builder.read();
     let root = builder.root.take();
     let root = complete.then(|| match root {
@@ -63,7 +62,12 @@ impl Builder<'_> {
                 Err(error) => {
                     let at = self.byte(error.marker().byte_offset(), error.marker().index());
                     let reason = error.info();
-                    self.fault(at..at, "bad_yaml", format!("this is not YAML: {reason}"), "check quotes, brackets, colons and indentation here and on the line above");
+                    self.fault(
+                        at..at,
+                        "bad_yaml",
+                        format!("this is not YAML: {reason}"),
+                        "check quotes, brackets, colons and indentation here and on the line above",
+                    );
                     return false;
                 }
             };
@@ -71,7 +75,12 @@ impl Builder<'_> {
             if let Event::DocumentStart(..) = event {
                 documents += 1;
                 if documents > 1 {
-                    self.fault(span, "several_documents", "a second document begins here".into(), "keep one document in a file: remove `---`");
+                    self.fault(
+                        span,
+                        "several_documents",
+                        "a second document begins here".into(),
+                        "keep one document in a file: remove `---`",
+                    );
                     return false;
                 }
             }
@@ -87,7 +96,8 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain_only(&span, anchor, tag.is_some());
                 let text = text.into_owned();
-                let kind = if style == ScalarStyle::Plain { Kind::Plain(text) } else { Kind::Text(text) };
+                let kind =
+                    if style == ScalarStyle::Plain { Kind::Plain(text) } else { Kind::Text(text) };
                 self.put(Node { kind, span })
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -100,7 +110,12 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(&span),
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.fault(span, "yaml_alias", "references (`*name`) are not used in these files".into(), "write the value out");
+                self.fault(
+                    span,
+                    "yaml_alias",
+                    "references (`*name`) are not used in these files".into(),
+                    "write the value out",
+                );
                 false
             }
             _ => true,
@@ -110,16 +125,31 @@ impl Builder<'_> {
     /// Anchors and tags are faults, and the value is read without them.
     fn plain_only(&mut self, span: &Span, anchor: usize, tagged: bool) {
         if anchor != 0 {
-            self.fault(span.clone(), "yaml_anchor", "anchors (`&name`) are not used in these files".into(), "remove the anchor");
+            self.fault(
+                span.clone(),
+                "yaml_anchor",
+                "anchors (`&name`) are not used in these files".into(),
+                "remove the anchor",
+            );
         }
         if tagged {
-            self.fault(span.clone(), "yaml_tag", "tags (`!name`) are not used in these files".into(), "remove the tag; quote what must be text");
+            self.fault(
+                span.clone(),
+                "yaml_tag",
+                "tags (`!name`) are not used in these files".into(),
+                "remove the tag; quote what must be text",
+            );
         }
     }
 
     fn begin(&mut self, open: Open, span: Span) -> bool {
         if self.open.len() >= MAX_YAML_DEPTH {
-            self.fault(span, "too_deep", format!("nested deeper than {MAX_YAML_DEPTH} levels"), "flatten the structure");
+            self.fault(
+                span,
+                "too_deep",
+                format!("nested deeper than {MAX_YAML_DEPTH} levels"),
+                "flatten the structure",
+            );
             return false;
         }
         self.open.push(open);
@@ -135,7 +165,9 @@ impl Builder<'_> {
             }
             Some(Open::Map { start, entries, .. }) => {
                 let from = entries.first().map_or(start.start, |entry| entry.key_span.start);
-                let to = entries.last().map_or(span.end, |entry| entry.value.span.end.max(entry.key_span.end));
+                let to = entries
+                    .last()
+                    .map_or(span.end, |entry| entry.value.span.end.max(entry.key_span.end));
                 Node { kind: Kind::Map(entries), span: from..to.max(from) }
             }
             None => return false,
@@ -147,7 +179,12 @@ impl Builder<'_> {
     fn put(&mut self, node: Node) -> bool {
         self.nodes += 1;
         if self.nodes > MAX_YAML_NODES {
-            self.fault(node.span, "too_large", format!("more than {MAX_YAML_NODES} values in one file"), "split the file or shorten it");
+            self.fault(
+                node.span,
+                "too_large",
+                format!("more than {MAX_YAML_NODES} values in one file"),
+                "split the file or shorten it",
+            );
             return false;
         }
         let mut fault = None;
@@ -159,15 +196,28 @@ impl Builder<'_> {
                     *key = Some((Some(text), span));
                 }
                 (None, Node { span, .. }) => {
-                    fault = Some((span.clone(), "bad_key", "a list or block cannot be a key".to_owned(), "write a word before the colon; quote text that begins with `{` or `[`"));
+                    fault = Some((
+                        span.clone(),
+                        "bad_key",
+                        "a list or block cannot be a key".to_owned(),
+                        "write a word before the colon; quote text that begins with `{` or `[`",
+                    ));
                     *key = Some((None, span));
                 }
                 // The fault of the key is known.
                 (Some((None, _)), _) => {}
                 (Some((Some(key), key_span)), value) => {
                     if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                        let line = self.text.get(..first.key_span.start).map_or(1, |t| t.matches('\n').count() + 1);
-                        fault = Some((key_span, "duplicate_key", format!("`{key}` is given a second time; the first is on line {line}"), "keep one of the two"));
+                        let line = self
+                            .text
+                            .get(..first.key_span.start)
+                            .map_or(1, |t| t.matches('\n').count() + 1);
+                        fault = Some((
+                            key_span,
+                            "duplicate_key",
+                            format!("`{key}` is given a second time; the first is on line {line}"),
+                            "keep one of the two",
+                        ));
                     } else {
                         entries.push(Entry { key, key_span, value });
                     }
