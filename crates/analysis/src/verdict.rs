@@ -49,14 +49,16 @@ pub fn verdict(
     let pairs = || cells.iter().map(|(key, cell)| (key, cell));
     let looked = look(policy, signal, &Series::new(pairs(), now), pairs, window, now);
     let (outcome, reason) = decide(signal, &looked);
-    let over = (reason == Reason::OverLimit).then_some(looked.limited).flatten();
     Verdict {
         signal: signal.name.clone(),
         outcome,
         reason,
         action: signal.action,
         control: looked.control,
-        candidate: over.map_or(looked.candidate, |limited| limited.numbers),
+        candidate: match looked.limited {
+            Some(limited) if reason == Reason::OverLimit => limited.numbers,
+            _ => looked.candidate,
+        },
         limit: signal.limit.map(|limit| limit.0),
         interval: None,
         evidence: looked.compared.map(|compared| compared.evidence.min(1.0)),
@@ -77,8 +79,12 @@ where
     I: Iterator<Item = (&'a CellKey, &'a Cell)>,
 {
     let source = Source::of(signal);
-    let [control, candidate] = numbers(signal, series);
+    let [control, mut candidate] = numbers(signal, series);
     let limited = signal.limit.map(|limit| limits::look(signal, limit.0, cells(), window, now));
+    if let (None, Some(limited)) = (signal.notice, &limited) {
+        // Nothing is compared: what the limit looks at is what is shown.
+        candidate = limited.numbers;
+    }
     let usable = source.can_be(signal.kind);
     let compares = usable && control.n > 0 && candidate.n > 0;
     let compared = signal
@@ -126,8 +132,7 @@ fn is_silent(
 }
 
 fn decide(signal: &Signal, looked: &Looked) -> (Outcome, Reason) {
-    let n = looked.candidate.n.max(looked.limited.map_or(0, |limited| limited.numbers.n));
-    let enough = n >= signal.min_samples.max(1);
+    let enough = looked.candidate.n >= signal.min_samples.max(1);
     if looked.limited.is_some_and(|limited| limited.over) {
         (Outcome::Fail, Reason::OverLimit)
     } else if enough && looked.compared.is_some_and(|compared| compared.worse) {
