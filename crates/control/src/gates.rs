@@ -218,11 +218,12 @@ impl Judged {
         let live = served.and_then(|s| content(&s.contents, ComponentKind::Prompt));
         let components = release.map(|r| r.manifest.components.clone()).unwrap_or_default();
         let files = self.changed_texts();
+        let partials = self.partial_paths();
         let input = StaticInput {
             app: &self.app,
             components: &components,
             prompt: prompt.as_ref(),
-            partial_paths: &BTreeMap::new(),
+            partial_paths: &partials,
             model: model.as_ref(),
             parameters: release.and_then(|r| r.contents.get(&ComponentKind::Parameters)),
             production: served
@@ -242,6 +243,18 @@ impl Judged {
             finished_at: now,
         };
         run_tiers(gates, about)
+    }
+
+    /// Where the partials that templates name lie; those of the app win.
+    fn partial_paths(&self) -> BTreeMap<String, String> {
+        let own = format!("apps/{}/prompts/_shared/", self.app);
+        let named = |folder: &String| {
+            let with = |path: &String| {
+                path.strip_prefix(folder.as_str()).map(|name| (name.to_owned(), path.clone()))
+            };
+            self.subject.files.keys().filter_map(with).collect::<Vec<_>>()
+        };
+        ["prompts/_shared/".to_owned(), own].iter().flat_map(named).collect()
     }
 
     /// Texts the change adds or edits.
