@@ -11,7 +11,7 @@ const CONFIG: [(&str, &str); 11] = [
     // A ref on disk names an object on disk, also after a power cut.
     ("core.fsyncObjectFiles", "true"),
     ("core.fsync", "committed,reference"),
-    // Hooks of the machine's own configuration do not apply here.
+    // What a ref was before can be looked up.
     ("core.logAllRefUpdates", "true"),
     // Nothing is thrown away behind the server's back.
     ("gc.auto", "0"),
@@ -72,6 +72,7 @@ fn partial(path: &Path) -> PathBuf {
 /// Writes the settings that are not as they should be.
 pub(super) fn configure(git: &Repository) -> Result<()> {
     let mut config = git.config()?.open_level(git2::ConfigLevel::Local)?;
+    // Hooks of the machine's own configuration do not apply here.
     let hooks = git.path().join("hooks").display().to_string();
     let hooks = ("core.hooksPath", hooks.as_str());
     for (name, value) in CONFIG.into_iter().chain([hooks]) {
