@@ -105,7 +105,7 @@ fn is_so_already(state: &RolloutState, command: &Command) -> bool {
 fn possible(state: &RolloutState, command: &Command) -> Result<(), &'static str> {
     match (&state.phase, command) {
         (Phase::Promoting, _) => Err(
-            "the new version is being promoted; wait until that is done, then roll the app back",
+            "the new version is being promoted; wait until that is done, then roll the app back, or throw the kill switch to stop it now",
         ),
         (Phase::Promoted, _) => Err(
             "this rollout is over: the new version is live for everyone; roll the app back instead",

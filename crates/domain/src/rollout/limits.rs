@@ -118,7 +118,8 @@ impl Machine<'_> {
         }
     }
 
-    /// Pauses, or makes a pause weightier, for signals nobody has accepted yet.
+    /// Pauses, or adds to a pause, for signals nobody has accepted yet. A pause
+    /// keeps its weightier cause.
     fn stop_for(&mut self, stops: &[(Signal, Verdict)]) {
         let asks_review = stops.iter().find(|(s, _)| s.action == SignalAction::Pause);
         let Some((signal, verdict)) = asks_review.or(stops.first()) else { return };
@@ -126,25 +127,24 @@ impl Machine<'_> {
             Some(_) => (PauseCause::Signal, Role::Operator),
             None => (PauseCause::RequireApproval, Role::Approver),
         };
-        let known = self.state.pause.as_ref().map(|p| p.signals.clone()).unwrap_or_default();
-        let news = stops.iter().any(|(s, _)| !known.contains(&s.name));
-        if !news && !self.is_lighter_than(cause) {
-            return;
-        }
-        let mut signals = known;
+        let mut signals = self.state.pause.as_ref().map(|p| p.signals.clone()).unwrap_or_default();
+        let known = signals.len();
         for (stop, _) in stops {
             if !signals.contains(&stop.name) {
                 signals.push(stop.name.clone());
             }
         }
-        let why = sentences::paused_by_signal(&self.state, signal, verdict, cause, role);
-        self.pause(cause, role, signals, why);
-    }
-
-    fn is_lighter_than(&self, cause: PauseCause) -> bool {
-        match &self.state.phase {
-            Phase::Paused { cause: present, .. } => weight(*present) < weight(cause),
-            _ => true,
+        match (&self.state.phase, &mut self.state.pause) {
+            (Phase::Paused { cause: present, .. }, Some(pause))
+                if weight(*present) > weight(cause)
+                    || (weight(*present) == weight(cause) && signals.len() == known) =>
+            {
+                pause.signals = signals;
+            }
+            _ => {
+                let why = sentences::paused_by_signal(&self.state, signal, verdict, cause, role);
+                self.pause(cause, role, signals, why);
+            }
         }
     }
 

@@ -275,7 +275,7 @@ pub(super) fn paused_by_signal(
     let (code, rest) = match cause {
         PauseCause::RequireApproval => (
             "approval_required",
-            "which an approver must accept before it goes on. {who} decides: approve or go back.",
+            "and the plan asks for a yes to that. {who} decides: approve or go back.",
         ),
         _ => (
             "paused_for_review",
@@ -489,7 +489,8 @@ fn not_enough_data(machine: &Machine<'_>, left: u64) -> Sentence {
         "eta" => eta(machine, counted, left),
         "share" => share(state),
     };
-    let template = if counted == 0 {
+    let started = machine.now.since(state.step_since) > Span::ZERO;
+    let template = if counted == 0 || !started {
         "Not enough data yet: {n} of {need} requests measured. The share stays at {share} until they are."
     } else {
         "Not enough data yet: {n} of {need} requests measured. At today's traffic this takes about {eta}; the share stays at {share} until then."

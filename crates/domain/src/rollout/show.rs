@@ -61,7 +61,9 @@ fn percent(rate: f64) -> String {
 }
 
 fn millis(ms: f64) -> String {
-    if ms.abs() < 10_000.0 {
+    if ms.abs() < 10.0 {
+        format!("{} ms", significant(ms, 2))
+    } else if ms.abs() < 10_000.0 {
         format!("{} ms", trim(format!("{ms:.0}")))
     } else {
         format!("{} s", trim(format!("{:.1}", ms / 1000.0)))
@@ -140,6 +142,7 @@ mod tests {
             ("error", "rate", 1.0, "100%"),
             ("latency_ms", "latency", 1520.4, "1520 ms"),
             ("latency_ms", "latency", 12_340.0, "12.3 s"),
+            ("latency_ms", "latency", 0.329, "0.33 ms"),
             ("cost", "amount", 0.004_12, "$0.0041"),
             ("cost", "amount", 12.3, "$12"),
             ("csat", "score", 4.156, "4.16"),

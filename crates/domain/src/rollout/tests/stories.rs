@@ -200,6 +200,27 @@ fn the_worst_action_wins() {
 }
 
 #[test]
+fn a_pause_keeps_its_weightier_cause() {
+    let cost =
+        json!({"name": "cost", "kind": "amount", "limit": 0.004, "action": "require_approval"});
+    let mut story = Story::of(
+        json!([{"weight": {"share": "5%", "hold": "3h"}}, {"promote": {}}]),
+        json!([cost, accepted()]),
+    );
+    story.see("accepted", Outcome::Fail).look();
+    story.see("accepted", Outcome::Hold).see("cost", Outcome::Fail).wait("1m");
+    assert_eq!(
+        story.cause(),
+        Some(PauseCause::Signal),
+        "an operator was asked and has not answered"
+    );
+    assert_eq!(story.state.pause.as_ref().unwrap().signals, ["accepted", "cost"]);
+    story.tell(Command::Resume).unwrap().look();
+    assert_eq!(story.cause(), Some(PauseCause::RequireApproval));
+    assert_eq!(story.state.waived, ["accepted"]);
+}
+
+#[test]
 fn silence_holds_and_then_pauses() {
     let mut story = Story::of(
         json!([{"weight": {"share": "5%", "hold": "5m"}}, {"promote": {}}]),
@@ -362,6 +383,27 @@ fn exposure_lost_from_the_record_is_restored_from_the_plan() {
     story.state.exposure = Exposure::default();
     story.look();
     assert_eq!((story.weight().as_str(), story.kinds()), ("5%", vec!["publish".to_owned()]));
+}
+
+#[test]
+fn what_was_to_be_published_is_overtaken_by_a_decision() {
+    let steps = json!([{"weight": {"share": "5%", "hold": "1h"}}, {"promote": {}}]);
+    let mut story = Story::of(steps, json!([error()]));
+    story.state.exposure = Exposure::default();
+    story.see("error", Outcome::Fail).look();
+    assert_eq!(story.kinds(), ROLLBACK);
+}
+
+/// Such a plan is refused when it is read; should one get through, nobody
+/// loses the candidate.
+#[test]
+fn a_plan_that_shrinks_does_not_take_the_candidate_away() {
+    let steps = json!([{"weight": {"share": "5%"}}, {"weight": {"share": "50%"}}, {"promote": {}}]);
+    let mut story = Story::of(steps, json!([error()]));
+    story.state.policy.steps.swap(0, 1);
+    story.state.exposure = story.state.planned_exposure();
+    story.look();
+    assert_eq!((story.state.step, story.weight().as_str()), (1, "50%"));
 }
 
 #[test]
