@@ -492,3 +492,29 @@ async fn the_token_of_a_request_is_the_subject_of_last_resort() {
     let text = serde_json::to_string(&running.control.all_batches()).unwrap();
     assert!(!text.contains(TOKEN) && !text.contains("acme"), "no one is named");
 }
+
+#[tokio::test]
+async fn a_body_that_breaks_off_calls_nobody_and_harms_nobody() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let upstream = Upstream::always(vec![completion("x")]).await;
+    let running = Running::serving(dir.path(), &Setup::new(openai(&upstream.base(), SYSTEM))).await;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
+    );
+    for sent in [
+        format!("{head}content-length: 100\r\n\r\n{{\"model\":"),
+        format!("{head}transfer-encoding: chunked\r\n\r\n5\r\n{{\"mod"),
+        format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n"),
+        "GARBAGE\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(running.addr).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // It ends, whatever it says.
+        let mut said = Vec::new();
+        let _ended = stream.read_to_end(&mut said).await;
+    }
+    assert!(upstream.received().is_empty());
+    assert_eq!(running.chat(&[], json!({})).await.status, 200);
+}

@@ -25,11 +25,13 @@ pub(super) struct Job {
 }
 
 /// Why a call could not be made of a request.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum NoCall {
     /// The release cannot answer on this gateway.
+    #[error(transparent)]
     Unusable(Unusable),
     /// The prompt, or the recording's key, could not be rendered.
+    #[error(transparent)]
     Render(RenderError),
 }
 
@@ -89,11 +91,8 @@ impl Job {
 }
 
 /// Calls the provider.
-pub(super) async fn ask(shared: &Shared, ready: &mut Option<Ready>) -> Result<Reply, Failure> {
-    match ready.take() {
-        Some(Ready { served, call }) => served.provider.call(&shared.client, call).await,
-        None => Err(Failure::new(FailureKind::Misconfigured, "there is nothing to call")),
-    }
+pub(super) async fn ask(shared: &Shared, ready: Ready) -> Result<Reply, Failure> {
+    ready.served.provider.call(&shared.client, ready.call).await
 }
 
 /// The text of a fallback, and which it is.

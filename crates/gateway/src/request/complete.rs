@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`.
 
-use super::answer::{Job, NoCall, Ready, ask, status_of};
+use super::answer::{Job, NoCall, ask, status_of};
 use super::auth::{Caller, authorize};
 use super::pending::{Common, Pending};
 use super::respond::{self, Decided, Origin};
@@ -113,31 +113,20 @@ async fn answer(known: Known, mut pending: Pending, killed: bool) -> Response<Bo
         return fallback::killed(&known, app, pending).await;
     }
     let release = pending.decision().release;
-    let mut ready = match known.job.ready(&known.caller.compiled, app, &release) {
-        Ok(ready) => Some(ready),
+    let ready = match known.job.ready(&known.caller.compiled, app, &release) {
+        Ok(ready) => ready,
         Err(NoCall::Render(error)) if !only_the_candidate_fails(&known, app, &pending) => {
             return bad_request(error, pending, &known);
         }
         Err(why) => {
-            let why = match why {
-                NoCall::Unusable(why) => why.to_string(),
-                NoCall::Render(error) => error.to_string(),
-            };
-            return fallback::failed(
-                &known,
-                app,
-                pending,
-                Failure::new(FailureKind::Misconfigured, why),
-            )
-            .await;
+            let failure = Failure::new(FailureKind::Misconfigured, why.to_string());
+            return fallback::failed(&known, app, pending, failure).await;
         }
     };
-    if let Some(Ready { served, call }) = &ready {
-        pending.served = Some(served.clone());
-        pending.prompt = call.messages.clone();
-    }
-    shadow::mirror(&known, app, &pending);
-    match ask(&known.shared, &mut ready).await {
+    pending.served = Some(ready.served.clone());
+    pending.prompt = ready.call.messages.clone();
+    shadow::mirror(&known, &pending);
+    match ask(&known.shared, ready).await {
         Ok(reply) => deliver(reply, pending, &known),
         Err(failure) => fallback::failed(&known, app, pending, failure).await,
     }

@@ -2,19 +2,33 @@
 //!
 //! Started beside the call, never awaited, and shed first: a request that finds
 //! no free place is not mirrored, and that is counted. The copy renders the
-//! candidate's own prompt with the same variables.
+//! candidate's own prompt with the same variables, on its own task: the request
+//! it copies pays for nothing but starting it.
 
-use super::answer::{NoCall, ask, status_of};
+use super::answer::{Job, ask, status_of};
 use super::complete::Known;
 use super::pending::Pending;
-use crate::snapshot::App;
+use crate::snapshot::Compiled;
+use crate::state::Shared;
 use connect::provider::{Failure, ReplyBody};
+use domain::ids::{AppName, ReleaseId};
 use domain::routing::{Arm, Decision};
 use domain::telemetry::AnswerStatus;
+use std::sync::Arc;
 use tokio::time::Instant;
 
+/// A copy on its way.
+struct Copy {
+    shared: Arc<Shared>,
+    compiled: Arc<Compiled>,
+    app: AppName,
+    candidate: ReleaseId,
+    job: Job,
+    pending: Pending,
+}
+
 /// Mirrors a request, if its decision says so and there is room.
-pub(super) fn mirror(known: &Known, app: &App, original: &Pending) {
+pub(super) fn mirror(known: &Known, original: &Pending) {
     let Some(candidate) = original.decision().shadow else { return };
     let Ok(permit) = known.shared.shadow.clone().try_acquire_owned() else {
         known.shared.counters.shadow_shed.add(1);
@@ -26,34 +40,42 @@ pub(super) fn mirror(known: &Known, app: &App, original: &Pending) {
         shadow: None,
         ..original.decision().clone()
     };
-    let mut pending = original.copy(decision, known.shared.now(), Instant::now());
-    let mut ready = match known.job.ready(&known.caller.compiled, app, &candidate) {
-        Ok(ready) => Some(ready),
-        Err(why) => {
-            // The stable release could make a call of this request: the
-            // candidate's fault.
-            let why = match why {
-                NoCall::Unusable(why) => why.to_string(),
-                NoCall::Render(error) => error.to_string(),
-            };
-            return pending.finish(AnswerStatus::ProviderError, Some(why), Default::default());
-        }
+    let copy = Copy {
+        shared: known.shared.clone(),
+        compiled: known.caller.compiled.clone(),
+        app: known.app.clone(),
+        candidate,
+        job: known.job.clone(),
+        pending: original.copy(decision, known.shared.now(), Instant::now()),
     };
-    if let Some(ready) = &mut ready {
-        pending.served = Some(ready.served.clone());
-        pending.prompt = ready.call.messages.clone();
-        // The copy has all the time an app grants, from now on.
-        ready.call.deadline = Instant::now() + app.snapshot.timeout.into();
-        ready.call.retries = 0;
-    }
-    let shared = known.shared.clone();
     tokio::spawn(async move {
         let _held = permit;
-        match ask(&shared, &mut ready).await {
-            Ok(reply) => drain(reply.body, pending).await,
-            Err(failure) => fail(&failure, pending),
-        }
+        copy.answer().await;
     });
+}
+
+impl Copy {
+    async fn answer(mut self) {
+        let Some(app) = self.compiled.apps.get(&self.app) else { return };
+        // The copy has all the time an app grants, from now on.
+        self.job.deadline = Instant::now() + app.snapshot.timeout.into();
+        self.job.retries = 0;
+        let ready = match self.job.ready(&self.compiled, app, &self.candidate) {
+            Ok(ready) => ready,
+            Err(why) => {
+                // The stable release could make a call of this request: the
+                // candidate's fault.
+                let (status, why) = (AnswerStatus::ProviderError, why.to_string());
+                return self.pending.finish(status, Some(why), Default::default());
+            }
+        };
+        self.pending.served = Some(ready.served.clone());
+        self.pending.prompt = ready.call.messages.clone();
+        match ask(&self.shared, ready).await {
+            Ok(reply) => drain(reply.body, self.pending).await,
+            Err(failure) => fail(&failure, self.pending),
+        }
+    }
 }
 
 async fn drain(body: ReplyBody, mut pending: Pending) {
