@@ -87,9 +87,13 @@ pub struct Bet {
 }
 
 /// Bets that the candidate's mean is higher than control's. All outcomes lie
-/// in `[low, high]`; `pairs` in the order of their seconds.
+/// in `[low, high]`; `pairs` in the order of their seconds. Bounds that are
+/// none give no evidence.
 pub fn higher(pairs: &[Pair], low: f64, high: f64) -> Bet {
     let mut bet = Bet { evidence: 1.0, standing: 1.0 };
+    if !(low < high && (high - low).is_finite()) {
+        return bet;
+    }
     let mut seen = Sums::default();
     let mut logs = [0.0_f64; ETAS.len()];
     for second in pairs.chunk_by(|a, b| a.second == b.second) {

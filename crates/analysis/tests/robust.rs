@@ -106,7 +106,7 @@ fn signal() -> impl Strategy<Value = Signal> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
     fn every_verdict_is_sound(signal in signal(), cells in cells(), now in prop_oneof![0..40_000_i64, any::<i64>()], exposed in any::<bool>(), planned in any::<bool>()) {

@@ -105,7 +105,7 @@ fn a_window_forgets_and_an_empty_one_is_no_data() {
     assert_eq!((at(45).outcome, at(45).reason), (Fail, OverLimit));
     assert_eq!(at(45).candidate.n, 40);
     assert_eq!((at(79).reason, at(79).candidate.n), (OverLimit, 20), "seconds 20 to 39");
-    assert_eq!((at(80).outcome, at(80).reason), (Hold, Undecided), "19 are too few for the limit");
+    assert_eq!((at(80).outcome, at(80).reason), (Hold, TooFew), "19 are too few for the limit");
     assert_eq!((at(200).outcome, at(200).reason), (NoData, Nothing));
 }
 
