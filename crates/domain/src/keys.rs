@@ -7,7 +7,9 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
+};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use std::fmt;
 
@@ -53,7 +55,10 @@ impl SecretKey {
     /// # Errors
     /// [`BadKey::Private`] if it cannot be written; no known key does that.
     pub fn to_pem(&self) -> Result<String, BadKey> {
-        let pem = self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| BadKey::Private)?;
+        // Without the public half: OpenSSL 3.0 does not read the newer form
+        // that carries it.
+        let key = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| BadKey::Private)?;
         Ok(pem.as_str().to_owned())
     }
 
@@ -170,9 +175,9 @@ mod tests {
         assert_eq!("AAAA".parse::<PublicKey>(), Err(BadKey::Public));
     }
 
-    /// Written by `openssl genpkey -algorithm ed25519` and `openssl pkey -pubout`.
+    /// The forms in which OpenSSL reads and writes this key pair.
     #[test]
-    fn keys_of_openssl_are_read() {
+    fn keys_are_read_and_written_as_openssl_does() {
         let private = "-----BEGIN PRIVATE KEY-----\n\
                        MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n\
                        -----END PRIVATE KEY-----\n";
@@ -180,6 +185,8 @@ mod tests {
                       MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n\
                       -----END PUBLIC KEY-----\n";
         assert_eq!(SecretKey::from_pem(private).unwrap().public(), public.parse().unwrap());
+        assert_eq!(key().to_pem().unwrap(), private);
+        assert_eq!(key().public().to_pem().unwrap(), public);
     }
 
     #[test]
