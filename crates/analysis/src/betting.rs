@@ -162,7 +162,8 @@ mod tests {
                         let candidate = labels >> i & 1 == 1;
                         chance *= if candidate { p } else { 1.0 - p };
                         let one = Sums { n: 1.0, sum: *x, sum_sq: x * x };
-                        let (a, b) = if candidate { (one, Sums::default()) } else { (Sums::default(), one) };
+                        let (a, b) =
+                            if candidate { (one, Sums::default()) } else { (Sums::default(), one) };
                         Pair { second: i as i64, probability: p, candidate: a, control: b }
                     })
                     .collect();

@@ -95,7 +95,8 @@ pub struct FeedbackCell {
 impl FeedbackCell {
     /// Counts one value.
     pub fn add(&mut self, value: f64) {
-        if !value.is_finite() || value.abs() > MAX_FEEDBACK_VALUE || self.values.add(value).is_err() {
+        if !value.is_finite() || value.abs() > MAX_FEEDBACK_VALUE || self.values.add(value).is_err()
+        {
             self.unusable = self.unusable.saturating_add(1);
             return;
         }
@@ -106,7 +107,8 @@ impl FeedbackCell {
             self.ones = self.ones.saturating_add(1);
         }
         self.sum_micro = self.sum_micro.saturating_add((value * MICRO).round() as i64);
-        self.sum_sq_micro = self.sum_sq_micro.saturating_add((value * value * MICRO).round() as u64);
+        self.sum_sq_micro =
+            self.sum_sq_micro.saturating_add((value * value * MICRO).round() as u64);
     }
 
     /// Adds everything another cell counted.

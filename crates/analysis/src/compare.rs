@@ -119,10 +119,13 @@ impl Question<'_> {
                 Tested { worse, not_worse, way: (ratio - 1.0) / (times - 1.0), needed }
             }
             _ => {
-                let (bet, way) = self.means(|cell| {
-                    let counts = self.source.counts(cell);
-                    Sums::of_ones(counts.n, counts.ones)
-                }, (0.0, 1.0));
+                let (bet, way) = self.means(
+                    |cell| {
+                        let counts = self.source.counts(cell);
+                        Sums::of_ones(counts.n, counts.ones)
+                    },
+                    (0.0, 1.0),
+                );
                 let needed = self.needed(bet.not_worse.standing);
                 Tested { worse, not_worse: bet.not_worse.evidence, way, needed }
             }
@@ -132,21 +135,24 @@ impl Question<'_> {
     /// At half the risk each: too few of the bad labels for this ratio, or a
     /// candidate whose bad answers are negligibly rare.
     fn rate_not_worse(&self, times: f64) -> (f64, Option<u64>) {
-        let labels: Vec<Labels> =
-            events::rates(self.series, self.source, true, |group| self.probabilities.for_none(group))
-                .into_iter()
-                .map(|group| group.with_ratio(times).mirrored())
-                .collect();
+        let labels: Vec<Labels> = events::rates(self.series, self.source, true, |group| {
+            self.probabilities.for_none(group)
+        })
+        .into_iter()
+        .map(|group| group.with_ratio(times).mirrored())
+        .collect();
         let found = label::too_many(&labels, self.promote_risk / 2.0, self.schedule);
         let by_labels = 2.0 * found.evidence;
-        let counts = self.candidate(Counts::default(), |sum, cell| sum.merge(self.source.counts(cell)));
+        let counts =
+            self.candidate(Counts::default(), |sum, cell| sum.merge(self.source.counts(cell)));
         let rare = self.signal.limit.map_or(NEGLIGIBLE_RATE, |limit| limit.0);
         // With x bad answers a look may only use 2^-(x+1) of its half of the
         // risk; each x has one moment at which it first suffices, so the sum
         // over all x, and with it over all looks, is at most that half.
         let weight = 2.0_f64.powf(counts.ones as f64 + 2.0);
         let by_rarity = (weight * tails::lower(counts.ones, counts.n, rare)).min(1.0);
-        let enough = ((self.promote_risk / weight).ln() / (-rare.clamp(1e-9, 0.999_999)).ln_1p()).ceil();
+        let enough =
+            ((self.promote_risk / weight).ln() / (-rare.clamp(1e-9, 0.999_999)).ln_1p()).ceil();
         let until_rare = (counts.ones == 0).then_some((enough as u64).saturating_sub(counts.n));
         let needed = [self.needed(2.0 * found.standing), until_rare].into_iter().flatten().min();
         (by_labels.min(by_rarity), needed)
@@ -211,13 +217,14 @@ impl Question<'_> {
                 ..*pair
             })
             .collect();
-        let not_worse =
-            betting::higher(&swapped, plain.0.min(granted.0), plain.1.max(granted.1));
+        let not_worse = betting::higher(&swapped, plain.0.min(granted.0), plain.1.max(granted.1));
         let mean = |pick: fn(&Pair) -> Sums| {
-            raw.iter().fold(Sums::default(), |mut sum, pair| {
-                sum.merge(pick(pair));
-                sum
-            }).mean()
+            raw.iter()
+                .fold(Sums::default(), |mut sum, pair| {
+                    sum.merge(pick(pair));
+                    sum
+                })
+                .mean()
         };
         let way = self.way(mean(|pair| pair.candidate), mean(|pair| pair.control));
         (Bets { worse, not_worse }, way)

@@ -27,7 +27,13 @@ fn counted(source: Source<'_>, cells: &[&Cell]) -> Counts {
 }
 
 /// Events and others of both arms, each as (events, others).
-fn labels(second: i64, requests: u64, p: f64, candidate: (u64, u64), control: (u64, u64)) -> Labels {
+fn labels(
+    second: i64,
+    requests: u64,
+    p: f64,
+    candidate: (u64, u64),
+    control: (u64, u64),
+) -> Labels {
     Labels {
         second,
         requests,
@@ -151,10 +157,11 @@ pub(crate) fn beyond(
     let mut threshold: Option<Threshold> = None;
     let mut next = FIRST_OUTCOMES;
     let mut all = Vec::new();
-    let event = |t: Threshold, second, moment: &Moment<'_>, candidate: &Values, control: &Values| {
-        let p = probability(moment.group);
-        labels(second, moment.requests, p, t.split(candidate), t.split(control))
-    };
+    let event =
+        |t: Threshold, second, moment: &Moment<'_>, candidate: &Values, control: &Values| {
+            let p = probability(moment.group);
+            labels(second, moment.requests, p, t.split(candidate), t.split(control))
+        };
     for moment in &series.moments {
         let candidate = values(source, &moment.candidate, granted);
         let control = values(source, &moment.control, None);

@@ -84,7 +84,11 @@ pub struct Coins {
 
 impl Coins {
     fn mirrored(self) -> Self {
-        Self { probability: 1.0 - self.probability, candidate: self.control, control: self.candidate }
+        Self {
+            probability: 1.0 - self.probability,
+            candidate: self.control,
+            control: self.candidate,
+        }
     }
 
     fn with_ratio(self, ratio: f64) -> Self {
@@ -228,14 +232,16 @@ impl Test {
 
     fn toss(&mut self, coins: Coins, score: i64) {
         if score != 0 {
-            self.observed += score.saturating_mul(i64::try_from(coins.candidate).unwrap_or(i64::MAX));
+            self.observed +=
+                score.saturating_mul(i64::try_from(coins.candidate).unwrap_or(i64::MAX));
             (0..coins.total()).for_each(|_| self.law.toss(coins.probability, score));
         }
     }
 
     fn look(&mut self, requests: u64) {
         let best = self.bets.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mean = self.bets.iter().map(|bet| (bet - best).exp()).sum::<f64>() / RATIOS.len() as f64;
+        let mean =
+            self.bets.iter().map(|bet| (bet - best).exp()).sum::<f64>() / RATIOS.len() as f64;
         self.standing = (-(best + mean.ln())).exp() / BET_RESERVE;
         if self.is_exact() {
             self.look_at_law(requests);
@@ -246,7 +252,8 @@ impl Test {
     fn look_at_law(&mut self, requests: u64) {
         let released = (1.0 - BET_RESERVE) * self.schedule.released(self.events, requests);
         if released > 0.0 {
-            self.standing = self.standing.min((self.spent + self.law.tail(self.observed)) / released);
+            self.standing =
+                self.standing.min((self.spent + self.law.tail(self.observed)) / released);
         }
         self.spent += self.law.stop_top(self.risk * released - self.spent);
         self.spent += self.law.forget_bottom();

@@ -41,7 +41,8 @@ fn watched<'a>(
     window: &Window,
     now: Timestamp,
 ) -> Vec<&'a Cell> {
-    let (source, from) = (Source::of(signal), signal.window.map(|span| now.0.saturating_sub(span.millis())));
+    let (source, from) =
+        (Source::of(signal), signal.window.map(|span| now.0.saturating_sub(span.millis())));
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
     for (key, cell) in cells {
         if key.second > now.second() || !matches!(key.arm, Arm::Candidate | Arm::Shadow) {
@@ -92,7 +93,12 @@ fn respects(value: Option<f64>, limit: f64, worse: Worse) -> bool {
     })
 }
 
-fn rate<'a>(source: Source<'_>, limit: f64, worse: Worse, cells: impl Iterator<Item = &'a Cell>) -> Judged {
+fn rate<'a>(
+    source: Source<'_>,
+    limit: f64,
+    worse: Worse,
+    cells: impl Iterator<Item = &'a Cell>,
+) -> Judged {
     let mut counts = Counts::default();
     cells.for_each(|cell| counts.merge(source.counts(cell)));
     let p = match worse {
@@ -103,12 +109,21 @@ fn rate<'a>(source: Source<'_>, limit: f64, worse: Worse, cells: impl Iterator<I
     Judged { numbers, within: respects(numbers.value, limit, worse), p }
 }
 
-fn score<'a>(source: Source<'_>, limit: f64, worse: Worse, cells: impl Iterator<Item = &'a Cell>) -> Judged {
+fn score<'a>(
+    source: Source<'_>,
+    limit: f64,
+    worse: Worse,
+    cells: impl Iterator<Item = &'a Cell>,
+) -> Judged {
     let mut sums = Sums::default();
     cells.for_each(|cell| sums.merge(source.sums(cell)));
     let numbers = ArmNumbers { n: sums.n as u64, value: sums.mean(), bad: None };
     let variance = sums.mean().map_or(0.0, |mean| (sums.sum_sq / sums.n - mean * mean).max(0.0));
-    Judged { numbers, within: respects(numbers.value, limit, worse), p: of_mean(numbers, variance, limit) }
+    Judged {
+        numbers,
+        within: respects(numbers.value, limit, worse),
+        p: of_mean(numbers, variance, limit),
+    }
 }
 
 /// Tail of the mean by the normal law, roughly: only ever asked whether it is

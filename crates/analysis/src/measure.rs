@@ -153,7 +153,9 @@ impl<'a> Source<'a> {
     pub(crate) fn unusable(self, kind: SignalKind, range: Option<(f64, f64)>, cell: &Cell) -> u64 {
         let Some(feedback) = self.feedback(cell) else { return 0 };
         let odd = match kind {
-            SignalKind::Rate => feedback.n.saturating_sub(feedback.zeros.saturating_add(feedback.ones)),
+            SignalKind::Rate => {
+                feedback.n.saturating_sub(feedback.zeros.saturating_add(feedback.ones))
+            }
             SignalKind::Score => outside(feedback, range),
             SignalKind::Latency | SignalKind::Amount => 0,
         };

@@ -32,7 +32,9 @@ pub fn observe(
     let count = |arm: Arm, of_step: bool| {
         cells
             .iter()
-            .filter(|(key, _)| key.arm == arm && (!of_step || key.step == step) && key.second <= now.second())
+            .filter(|(key, _)| {
+                key.arm == arm && (!of_step || key.step == step) && key.second <= now.second()
+            })
             .fold(0_u64, |sum, (_, cell)| sum.saturating_add(cell.n))
     };
     Observation {

@@ -119,9 +119,13 @@ mod tests {
     #[test]
     fn more_outcomes_detect_smaller_ratios() {
         let plan = Plan { share: 0.5, baseline: 0.02, risk: 0.01 };
-        let ratios: Vec<Option<f64>> = [10, 200, 2_000, 20_000].map(|n| plan.detectable_ratio(n)).into();
+        let ratios: Vec<Option<f64>> =
+            [10, 200, 2_000, 20_000].map(|n| plan.detectable_ratio(n)).into();
         assert!(ratios[0].is_none_or(|ratio| ratio > 20.0), "{ratios:?}");
-        assert!(ratios[1] > ratios[2] && ratios[2] > ratios[3] && ratios[3] > Some(1.0), "{ratios:?}");
+        assert!(
+            ratios[1] > ratios[2] && ratios[2] > ratios[3] && ratios[3] > Some(1.0),
+            "{ratios:?}"
+        );
     }
 
     #[test]

@@ -55,7 +55,10 @@ pub(crate) struct Series<'a> {
 
 impl<'a> Series<'a> {
     /// Everything known at `now`.
-    pub(crate) fn new(cells: impl IntoIterator<Item = (&'a CellKey, &'a Cell)>, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        cells: impl IntoIterator<Item = (&'a CellKey, &'a Cell)>,
+        now: Timestamp,
+    ) -> Self {
         let mut by_time = BTreeMap::<(i64, Group), Moment<'a>>::new();
         for (key, cell) in cells {
             if key.second > now.second() {
@@ -106,7 +109,9 @@ impl<'a> Series<'a> {
         for moment in &self.moments {
             let counts = measured.entry(moment.group).or_default();
             let count = |cells: &[&Cell]| {
-                cells.iter().fold(0_u64, |sum, cell| sum.saturating_add(source.measured(kind, cell)))
+                cells
+                    .iter()
+                    .fold(0_u64, |sum, cell| sum.saturating_add(source.measured(kind, cell)))
             };
             counts.0 = counts.0.saturating_add(count(&moment.candidate));
             counts.1 = counts.1.saturating_add(count(&moment.control));
@@ -115,7 +120,8 @@ impl<'a> Series<'a> {
         let of_group = |(group, (candidate, control)): (Group, (u64, u64))| {
             let (p, n) = (group.probability(), candidate.saturating_add(control));
             let told = if n == 0 { p } else { candidate as f64 / n as f64 };
-            let odd = tails::upper(candidate, n, p).min(tails::lower(candidate, n, p)) < MISMATCH_RISK / 2.0;
+            let odd = tails::upper(candidate, n, p).min(tails::lower(candidate, n, p))
+                < MISMATCH_RISK / 2.0;
             let fair = if odd { told } else { p };
             if complete && !group.is_mirrored() {
                 return (group, (fair, fair));

@@ -63,7 +63,8 @@ impl Bucket {
             return 0.0;
         }
         let low = f64::from_bits(u64::from(self.0) << SHIFT);
-        let half = f64::from_bits(u64::from(self.0 >> MANTISSA_BITS) << 52) / f64::from(FIRST) / 2.0;
+        let half =
+            f64::from_bits(u64::from(self.0 >> MANTISSA_BITS) << 52) / f64::from(FIRST) / 2.0;
         low + half
     }
 }
@@ -87,7 +88,8 @@ impl Sketch {
     }
 
     fn count_in(&mut self, bucket: Bucket, times: u64) {
-        let slot = if bucket.0 == 0 { &mut self.zeros } else { self.buckets.entry(bucket.0).or_default() };
+        let slot =
+            if bucket.0 == 0 { &mut self.zeros } else { self.buckets.entry(bucket.0).or_default() };
         *slot = slot.saturating_add(times);
     }
 
@@ -194,7 +196,9 @@ impl<'de> Deserialize<'de> for Sketch {
         let (mut last, mut total) = (None, 0_u64);
         for (index, times) in pairs {
             if index != 0 && !(FIRST..=LAST).contains(&index) {
-                return Err(D::Error::custom(format_args!("bucket {index} of a sketch does not exist")));
+                return Err(D::Error::custom(format_args!(
+                    "bucket {index} of a sketch does not exist"
+                )));
             }
             if last.is_some_and(|last| last >= index) {
                 return Err(D::Error::custom("buckets of a sketch must be sorted and named once"));
@@ -292,8 +296,17 @@ mod tests {
 
     #[test]
     fn broken_forms_are_refused() {
-        for text in ["[[5,1]]", "[[70,0]]", "[[80,1],[70,1]]", "[[70,1],[70,1]]", "[[999999,1]]", "[[70,-1]]",
-            "[[70,18446744073709551615],[71,1]]", "{}", "[70]"] {
+        for text in [
+            "[[5,1]]",
+            "[[70,0]]",
+            "[[80,1],[70,1]]",
+            "[[70,1],[70,1]]",
+            "[[999999,1]]",
+            "[[70,-1]]",
+            "[[70,18446744073709551615],[71,1]]",
+            "{}",
+            "[70]",
+        ] {
             assert!(serde_json::from_str::<Sketch>(text).is_err(), "{text}");
         }
         assert_eq!(serde_json::from_str::<Sketch>("[]").unwrap(), Sketch::default());

@@ -165,9 +165,10 @@ fn needed(signal: &Signal, looked: &Looked) -> Option<u64> {
 fn numbers(signal: &Signal, series: &Series<'_>) -> [ArmNumbers; 2] {
     let source = Source::of(signal);
     let side = |candidate: bool| {
-        let cells = series.moments.iter().flat_map(move |moment| {
-            if candidate { &moment.candidate } else { &moment.control }
-        });
+        let cells = series
+            .moments
+            .iter()
+            .flat_map(move |moment| if candidate { &moment.candidate } else { &moment.control });
         match signal.kind {
             SignalKind::Rate => {
                 let mut counts = Counts::default();
@@ -208,9 +209,9 @@ pub(crate) fn value_numbers(signal: &Signal, values: &Values) -> ArmNumbers {
         _ => None,
     };
     let value = match quantile {
-        Some(q) => values.quantile(q).and_then(|value| {
-            if value.is_finite() { Some(value) } else { values.sketch.max() }
-        }),
+        Some(q) => values
+            .quantile(q)
+            .and_then(|value| if value.is_finite() { Some(value) } else { values.sketch.max() }),
         None => values.sketch.mean(),
     };
     ArmNumbers { n: values.n(), value, bad: None }

@@ -43,7 +43,12 @@ fn at_most(n: u64, p: f64) -> u64 {
     (n as f64 * p + 3.0 * (n as f64 * p * (1.0 - p)).sqrt()).ceil() as u64
 }
 
-fn share_of(outcome: Outcome, policy: &RolloutPolicy, reps: u64, make: impl Fn(&mut Dice) -> Trace) -> u64 {
+fn share_of(
+    outcome: Outcome,
+    policy: &RolloutPolicy,
+    reps: u64,
+    make: impl Fn(&mut Dice) -> Trace,
+) -> u64 {
     let judged = |rep: &u64| {
         let trace = make(&mut Dice(SEED + rep * 7919));
         trace.verdict(policy, 0, 1_000_000).outcome == outcome
@@ -54,9 +59,12 @@ fn share_of(outcome: Outcome, policy: &RolloutPolicy, reps: u64, make: impl Fn(&
 #[test]
 fn no_difference_is_rarely_called_harm() {
     const REPS: u64 = 200;
-    for (risk, share, rate) in [(0.05, 0.5, 0.01), (0.05, 0.5, 0.3), (0.05, 0.2, 0.1), (0.2, 0.5, 0.1), (0.2, 0.25, 0.4)] {
+    for (risk, share, rate) in
+        [(0.05, 0.5, 0.01), (0.05, 0.5, 0.3), (0.05, 0.2, 0.1), (0.2, 0.5, 0.1), (0.2, 0.25, 0.4)]
+    {
         let policy = error_policy(risk);
-        let stopped = share_of(Outcome::Fail, &policy, REPS, |dice| rollout(dice, 600, share, rate, rate));
+        let stopped =
+            share_of(Outcome::Fail, &policy, REPS, |dice| rollout(dice, 600, share, rate, rate));
         println!("seed {SEED}: risk {risk} share {share} rate {rate}: {stopped} of {REPS} stopped");
         assert!(stopped <= at_most(REPS, risk), "{stopped} of {REPS} at {risk}");
     }
@@ -96,8 +104,17 @@ fn slower_or_dearer_by_chance_is_rarely_called_harm() {
             for second in 0..400 {
                 let arm = if dice.chance(0.5) { Arm::Candidate } else { Arm::Control };
                 let dear = 0.002 * (1.5 * dice.normal()).exp();
-                trace.answer(arm, 0.5, second, !dice.chance(0.02), 800.0 * (0.6 * dice.normal()).exp(), dear);
-                trace.cell(arm, 0.5, second).add_feedback("quality", (0.8 + 0.15 * dice.normal()).clamp(0.0, 1.0));
+                trace.answer(
+                    arm,
+                    0.5,
+                    second,
+                    !dice.chance(0.02),
+                    800.0 * (0.6 * dice.normal()).exp(),
+                    dear,
+                );
+                trace
+                    .cell(arm, 0.5, second)
+                    .add_feedback("quality", (0.8 + 0.15 * dice.normal()).clamp(0.0, 1.0));
             }
             trace
         });
@@ -111,11 +128,17 @@ fn worse_by_the_notice_is_rarely_promoted() {
     const REPS: u64 = 100;
     for (signal, times, rate) in [
         (r#"[{"name":"error","kind":"rate","notice":{"times":2},"action":"rollback"}]"#, 2.0, 0.15),
-        (r#"[{"name":"error","kind":"rate","notice":{"times":1.2},"action":"rollback"}]"#, 1.2, 0.3),
+        (
+            r#"[{"name":"error","kind":"rate","notice":{"times":1.2},"action":"rollback"}]"#,
+            1.2,
+            0.3,
+        ),
         (r#"[{"name":"error","kind":"rate","notice":{"by":0.05},"action":"rollback"}]"#, 1.5, 0.1),
     ] {
         let policy = policy(signal, r#"{"false_stop":0.01,"false_promote":0.2}"#);
-        let passed = share_of(Outcome::Pass, &policy, REPS, |dice| rollout(dice, 500, 0.5, rate, rate * times));
+        let passed = share_of(Outcome::Pass, &policy, REPS, |dice| {
+            rollout(dice, 500, 0.5, rate, rate * times)
+        });
         println!("seed {SEED}: {passed} of {REPS} promoted at {rate} x {times}");
         assert!(passed <= at_most(REPS, 0.2), "{passed} for {signal}");
     }
@@ -132,8 +155,12 @@ fn harm_is_found() {
         (0.25, 0.3, 0.6, 700, 57),
     ] {
         let policy = error_policy(0.05);
-        let found = share_of(Outcome::Fail, &policy, REPS, |dice| rollout(dice, n, share, control, candidate));
-        println!("seed {SEED}: {control} -> {candidate} at {share}, {n} requests: {found} of {REPS} found");
+        let found = share_of(Outcome::Fail, &policy, REPS, |dice| {
+            rollout(dice, n, share, control, candidate)
+        });
+        println!(
+            "seed {SEED}: {control} -> {candidate} at {share}, {n} requests: {found} of {REPS} found"
+        );
         assert!(found >= least, "{found} of {REPS}");
     }
 }
@@ -142,14 +169,46 @@ fn harm_is_found() {
 fn good_candidates_are_promoted() {
     const REPS: u64 = 60;
     for (signal, control, candidate, n, least) in [
-        (r#"[{"name":"error","kind":"rate","notice":{"times":2},"action":"rollback"}]"#, 0.1, 0.1, 1500, 48),
-        (r#"[{"name":"error","kind":"rate","notice":{"times":2},"action":"rollback"}]"#, 0.0, 0.0, 1000, 60),
-        (r#"[{"name":"error","kind":"rate","notice":{"times":1.25},"action":"rollback"}]"#, 0.3, 0.05, 300, 57),
-        (r#"[{"name":"latency_ms","kind":"latency","statistic":"p50","notice":{"times":1.5},"action":"rollback"}]"#, 0.01, 0.01, 300, 57),
-        (r#"[{"name":"cost","kind":"amount","notice":{"times":1.15},"action":"pause"}]"#, 0.01, 0.01, 200, 60),
+        (
+            r#"[{"name":"error","kind":"rate","notice":{"times":2},"action":"rollback"}]"#,
+            0.1,
+            0.1,
+            1500,
+            48,
+        ),
+        (
+            r#"[{"name":"error","kind":"rate","notice":{"times":2},"action":"rollback"}]"#,
+            0.0,
+            0.0,
+            1000,
+            60,
+        ),
+        (
+            r#"[{"name":"error","kind":"rate","notice":{"times":1.25},"action":"rollback"}]"#,
+            0.3,
+            0.05,
+            300,
+            57,
+        ),
+        (
+            r#"[{"name":"latency_ms","kind":"latency","statistic":"p50","notice":{"times":1.5},"action":"rollback"}]"#,
+            0.01,
+            0.01,
+            300,
+            57,
+        ),
+        (
+            r#"[{"name":"cost","kind":"amount","notice":{"times":1.15},"action":"pause"}]"#,
+            0.01,
+            0.01,
+            200,
+            60,
+        ),
     ] {
         let policy = policy(signal, r#"{"false_stop":0.01,"false_promote":0.1}"#);
-        let passed = share_of(Outcome::Pass, &policy, REPS, |dice| rollout(dice, n, 0.5, control, candidate));
+        let passed = share_of(Outcome::Pass, &policy, REPS, |dice| {
+            rollout(dice, n, 0.5, control, candidate)
+        });
         println!("seed {SEED}: {passed} of {REPS} promoted for {signal}");
         assert!(passed >= least, "{passed} of {REPS} for {signal}");
     }
@@ -161,8 +220,9 @@ fn a_verdict_covers_all_looks_before_it() {
     let mut stopped = 0;
     for rep in 0..20 {
         let trace = rollout(&mut Dice(SEED + rep), 120, 0.5, 0.1, 0.35);
-        let looks: Vec<f64> =
-            (1..=120).map(|second| trace.verdict(&policy, 0, second).evidence.unwrap_or(1.0)).collect();
+        let looks: Vec<f64> = (1..=120)
+            .map(|second| trace.verdict(&policy, 0, second).evidence.unwrap_or(1.0))
+            .collect();
         assert!(looks.windows(2).all(|pair| pair[1] <= pair[0]), "evidence once gathered stays");
         stopped += usize::from(looks.iter().any(|evidence| *evidence <= 0.05));
         assert_eq!(trace.verdict(&policy, 0, 1_000_000).evidence, looks.last().copied());

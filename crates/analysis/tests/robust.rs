@@ -5,7 +5,9 @@
 
 mod support;
 
-use domain::policy::{Notice, RolloutPolicy, Signal, SignalAction, SignalKind, Statistic, Sustained, Worse};
+use domain::policy::{
+    Notice, RolloutPolicy, Signal, SignalAction, SignalKind, Statistic, Sustained, Worse,
+};
 use domain::routing::Arm;
 use domain::telemetry::AnswerStatus;
 use domain::units::{Ratio, Span, Timestamp};
@@ -47,7 +49,12 @@ fn cell() -> impl Strategy<Value = Cell> {
     (count(), count(), count(), count(), sketch(), feedback).prop_map(
         |(n, errors, checked, failures, values, feedback)| Cell {
             n,
-            status: [(AnswerStatus::Ok, n), (AnswerStatus::Cut, errors), (AnswerStatus::Timeout, errors)].into(),
+            status: [
+                (AnswerStatus::Ok, n),
+                (AnswerStatus::Cut, errors),
+                (AnswerStatus::Timeout, errors),
+            ]
+            .into(),
             fallbacks: errors,
             schema_checked: checked,
             schema_failures: failures,
@@ -60,10 +67,13 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn cells() -> impl Strategy<Value = Vec<(CellKey, Cell)>> {
-    let arm = prop_oneof![Just(Arm::Stable), Just(Arm::Control), Just(Arm::Candidate), Just(Arm::Shadow)];
+    let arm =
+        prop_oneof![Just(Arm::Stable), Just(Arm::Control), Just(Arm::Candidate), Just(Arm::Shadow)];
     let second = prop_oneof![4 => 0..20_i64, 1 => any::<i64>()];
-    let one = (arm, 0..3_u32, 0..=4_u8, second, cell())
-        .prop_map(|(arm, step, share, second, cell)| (key(arm, step, f64::from(share) / 4.0, second), cell));
+    let one =
+        (arm, 0..3_u32, 0..=4_u8, second, cell()).prop_map(|(arm, step, share, second, cell)| {
+            (key(arm, step, f64::from(share) / 4.0, second), cell)
+        });
     proptest::collection::vec(one, 0..12)
 }
 
@@ -86,7 +96,8 @@ fn signal() -> impl Strategy<Value = Signal> {
         number().prop_map(Notice::Times),
         number().prop_map(|by| Notice::By(Ratio(by))),
     ]);
-    let rest = (any::<bool>(), proptest::option::of(number()), any::<bool>(), any::<bool>(), count());
+    let rest =
+        (any::<bool>(), proptest::option::of(number()), any::<bool>(), any::<bool>(), count());
     let range = proptest::option::of((number(), number()));
     (name, kind, notice, range, rest).prop_map(
         |(name, kind, notice, range, (lower, limit, window, sustained, min_samples))| Signal {

@@ -10,7 +10,9 @@ use domain::rollout::{NewRollout, RolloutState};
 use domain::routing::Arm;
 use domain::units::Timestamp;
 use domain::verdict::Outcome::{Fail, Hold, Inconclusive, NoData, Pass};
-use domain::verdict::Reason::{self, NotWorse, Nothing, OverLimit, TooFew, Undecided, Unusable, WorseThanControl};
+use domain::verdict::Reason::{
+    self, NotWorse, Nothing, OverLimit, TooFew, Undecided, Unusable, WorseThanControl,
+};
 use support::{Trace, key, policy};
 use tidegate_analysis::{Window, observe, verdict};
 
@@ -40,7 +42,10 @@ fn labels_on_eighty_answers_each() {
                     trace = as_mirror(&trace);
                 }
                 let told = trace.verdict(&policy, 0, 100);
-                assert_eq!(told.outcome, outcome, "{control:?} {candidate:?} times {times}: {told:?}");
+                assert_eq!(
+                    told.outcome, outcome,
+                    "{control:?} {candidate:?} times {times}: {told:?}"
+                );
                 assert_eq!(told.evidence.unwrap() <= told.boundary.unwrap(), outcome == Fail);
             }
         }
@@ -69,9 +74,14 @@ fn rates_where_fewer_is_worse() {
         (r#""kind":"rate","worse":"lower","limit":0.8"#, (90, 100), (30, 100), Fail),
         (r#""kind":"rate","worse":"lower","limit":0.8"#, (90, 100), (85, 100), Pass),
     ] {
-        let told = Trace::labels("bad", control, candidate, 0.5).verdict(&labels_policy(signal), 0, 500);
+        let told =
+            Trace::labels("bad", control, candidate, 0.5).verdict(&labels_policy(signal), 0, 500);
         assert_eq!(told.outcome, outcome, "{signal}: {told:?}");
-        assert_eq!(told.candidate.bad, Some(candidate.1 - candidate.0), "the others are the bad ones");
+        assert_eq!(
+            told.candidate.bad,
+            Some(candidate.1 - candidate.0),
+            "the others are the bad ones"
+        );
     }
 }
 
@@ -154,7 +164,11 @@ fn missing_and_unusable_numbers_never_pass() {
         assert_eq!((told.outcome, told.reason), (outcome, reason), "{name}: {told:?}");
     }
     let limit = labels_policy(r#""kind":"rate","limit":0.1"#);
-    assert_eq!(few.verdict(&limit, 0, 60).needed, Some(8), "`min_samples` is all a limit waits for");
+    assert_eq!(
+        few.verdict(&limit, 0, 60).needed,
+        Some(8),
+        "`min_samples` is all a limit waits for"
+    );
     assert!(few.verdict(&labels_policy(notice), 0, 60).needed > Some(8));
 }
 
@@ -174,7 +188,8 @@ fn old_numbers_do_not_pass_while_the_candidate_is_exposed() {
     let trace = Trace::labels("bad", (28, 85), (1, 83), 0.5);
     let at = |second: i64, exposed| {
         let window = Window { step: 0, exposed };
-        verdict(&policy, &policy.signals[0], &trace.cells(), &window, Timestamp(second * 1000)).outcome
+        verdict(&policy, &policy.signals[0], &trace.cells(), &window, Timestamp(second * 1000))
+            .outcome
     };
     assert_eq!(at(100, true), Pass);
     assert_eq!(at(1_800 + 90, true), NoData, "silent for longer than `missing.hold_for`");
@@ -210,10 +225,13 @@ fn two_arms(latency: f64, cost: f64, errors_every: i64) -> Trace {
 
 #[test]
 fn latencies_and_amounts() {
-    let latency = |statistic: &str| format!(
-        r#"[{{"name":"latency_ms","kind":"latency","statistic":"{statistic}","notice":{{"times":1.3}},"action":"rollback"}}]"#
-    );
-    let cost = r#"[{"name":"cost","kind":"amount","notice":{"times":1.15},"action":"pause"}]"#.to_owned();
+    let latency = |statistic: &str| {
+        format!(
+            r#"[{{"name":"latency_ms","kind":"latency","statistic":"{statistic}","notice":{{"times":1.3}},"action":"rollback"}}]"#
+        )
+    };
+    let cost =
+        r#"[{"name":"cost","kind":"amount","notice":{"times":1.15},"action":"pause"}]"#.to_owned();
     for (signal, trace, outcome) in [
         (latency("p95"), two_arms(1.8, 1.0, 0), Fail),
         (latency("p50"), two_arms(1.8, 1.0, 0), Fail),
@@ -232,7 +250,10 @@ fn latencies_and_amounts() {
 
 #[test]
 fn a_few_huge_bills_do_not_move_the_verdict_on_amounts() {
-    let policy = policy(r#"[{"name":"cost","kind":"amount","notice":{"times":1.15},"action":"pause"}]"#, RISK);
+    let policy = policy(
+        r#"[{"name":"cost","kind":"amount","notice":{"times":1.15},"action":"pause"}]"#,
+        RISK,
+    );
     let mut trace = two_arms(1.0, 1.0, 0);
     trace.answer(Arm::Candidate, 0.5, 200, true, 100.0, 5_000.0);
     assert_eq!(trace.verdict(&policy, 0, 400).outcome, Pass);
@@ -247,12 +268,20 @@ fn limits_on_latencies_amounts_and_scores() {
         (format!(r#"{p95},"limit":250"#), Pass),
         (r#""name":"cost","kind":"amount","limit":0.004"#.to_owned(), Fail),
         (r#""name":"cost","kind":"amount","limit":0.02"#.to_owned(), Pass),
-        (r#""name":"csat","kind":"score","range":[1,5],"worse":"lower","limit":4.2"#.to_owned(), Fail),
-        (r#""name":"csat","kind":"score","range":[1,5],"worse":"lower","limit":3.2"#.to_owned(), Pass),
+        (
+            r#""name":"csat","kind":"score","range":[1,5],"worse":"lower","limit":4.2"#.to_owned(),
+            Fail,
+        ),
+        (
+            r#""name":"csat","kind":"score","range":[1,5],"worse":"lower","limit":3.2"#.to_owned(),
+            Pass,
+        ),
     ] {
         let mut trace = two_arms(1.0, 1.0, 0);
         for second in 0..100 {
-            trace.cell(Arm::Candidate, 0.5, second).add_feedback("csat", [3.0, 4.0][second as usize % 2]);
+            trace
+                .cell(Arm::Candidate, 0.5, second)
+                .add_feedback("csat", [3.0, 4.0][second as usize % 2]);
         }
         let told = trace.verdict(&one(&signal), 0, 400);
         assert_eq!(told.outcome, outcome, "{signal}: {told:?}");
@@ -344,7 +373,10 @@ fn an_observation_counts_the_step_and_judges_every_signal() {
     trace.0.entry(other).n = 1_000;
     trace.0.entry(key(Arm::Candidate, 1, 0.5, 7)).n = 9;
     let seen = observe(&policy, &state(&policy), &trace.cells(), Timestamp(100_000));
-    assert_eq!((seen.step.candidate, seen.step.control, seen.step.shadow, seen.exposed), (60, 80, 1, 70));
+    assert_eq!(
+        (seen.step.candidate, seen.step.control, seen.step.shadow, seen.exposed),
+        (60, 80, 1, 70)
+    );
     let told: Vec<(&str, Reason)> =
         seen.verdicts.iter().map(|verdict| (verdict.signal.as_str(), verdict.reason)).collect();
     assert_eq!(told, [("bad", WorseThanControl), ("error", NotWorse)]);

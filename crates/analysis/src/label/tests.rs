@@ -59,20 +59,34 @@ proptest! {
 #[test]
 fn all_bad_answers_from_one_arm_stop_soon_and_even_ones_never() {
     let one_sided: Vec<Labels> = (0..20)
-        .map(|second| Labels { second, events: coins(0.5, 1, 0), others: coins(0.5, 1, 2), requests: 0 })
+        .map(|second| Labels {
+            second,
+            events: coins(0.5, 1, 0),
+            others: coins(0.5, 1, 2),
+            requests: 0,
+        })
         .collect();
     let found = too_many(&one_sided, 0.01, Schedule::Events);
     assert!(found.stopped.is_some_and(|second| (6..12).contains(&second)), "{found:?}");
     let even: Vec<Labels> = (0..3_000)
-        .map(|second| Labels { second, events: coins(0.5, 1, 1), others: coins(0.5, 9, 9), requests: 0 })
+        .map(|second| Labels {
+            second,
+            events: coins(0.5, 1, 1),
+            others: coins(0.5, 9, 9),
+            requests: 0,
+        })
         .collect();
     assert_eq!(too_many(&even, 0.05, Schedule::Events).stopped, None);
 }
 
 #[test]
 fn harm_that_begins_after_the_exact_law_is_still_found() {
-    let quiet = (0..EXACT_EVENTS as i64)
-        .map(|second| Labels { second, events: coins(0.5, 1, 1), others: coins(0.5, 50, 50), requests: 0 });
+    let quiet = (0..EXACT_EVENTS as i64).map(|second| Labels {
+        second,
+        events: coins(0.5, 1, 1),
+        others: coins(0.5, 50, 50),
+        requests: 0,
+    });
     let harm = (0..400).map(|i| Labels {
         second: EXACT_EVENTS as i64 + i,
         events: coins(0.5, 3, 1),

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use tidegate_analysis as analysis;
 use analysis::{Cell, CellKey, Cells, Window};
 use domain::ids::{Digest, ReleaseId, RolloutId};
 use domain::policy::RolloutPolicy;
@@ -10,6 +9,7 @@ use domain::routing::Arm;
 use domain::telemetry::AnswerStatus;
 use domain::units::{Share, Timestamp};
 use domain::verdict::Verdict;
+use tidegate_analysis as analysis;
 
 /// SplitMix64: small, seeded, the same everywhere.
 pub struct Dice(pub u64);
@@ -71,7 +71,15 @@ impl Trace {
         cell.add_feedback(name, value);
     }
 
-    pub fn answer(&mut self, arm: Arm, share: f64, second: i64, ok: bool, latency_ms: f64, cost: f64) {
+    pub fn answer(
+        &mut self,
+        arm: Arm,
+        share: f64,
+        second: i64,
+        ok: bool,
+        latency_ms: f64,
+        cost: f64,
+    ) {
         let cell = self.cell(arm, share, second);
         cell.n += 1;
         let status = if ok { AnswerStatus::Ok } else { AnswerStatus::ProviderError };
