@@ -341,9 +341,12 @@ async fn older_and_forged_snapshots_are_refused_and_newer_ones_taken() {
 /// than the number: it is asked for, and asked again.
 async fn refused(running: &Running, n: usize) {
     let wanted = format!("tidegate_snapshots_rejected_total {n}\n");
-    while !running.metrics().await.contains(&wanted) {
-        tokio::task::yield_now().await;
-    }
+    common::upstream::patiently(&wanted, async {
+        while !running.metrics().await.contains(&wanted) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -41,6 +41,15 @@ impl Received {
     }
 }
 
+/// Longest wait for something that must happen. Only a failing test waits so
+/// long; none measures it.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Waits for what must happen, and fails by name where it does not.
+pub async fn patiently<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} never came"))
+}
+
 type Script = dyn Fn(usize, &Received) -> Vec<Step> + Send + Sync;
 
 /// A running upstream.
@@ -106,12 +115,14 @@ impl Upstream {
 
     /// Waits until so many stalled connections were hung up by the other side.
     pub async fn hung_up(&self, times: usize) {
-        self.hung_up.clone().wait_for(|n| *n >= times).await.expect("the upstream runs");
+        let mut hung_up = self.hung_up.clone();
+        patiently("a hang-up", hung_up.wait_for(|n| *n >= times)).await.expect("it runs");
     }
 
     /// Waits until so many requests arrived.
     pub async fn arrived(&self, times: usize) {
-        self.arrived.clone().wait_for(|n| *n >= times).await.expect("the upstream runs");
+        let mut arrived = self.arrived.clone();
+        patiently("a request", arrived.wait_for(|n| *n >= times)).await.expect("it runs");
     }
 }
 

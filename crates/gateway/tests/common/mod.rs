@@ -102,6 +102,10 @@ impl Control {
 
     /// Waits until what was shipped satisfies the test; duplicates removed.
     pub async fn shipped<T>(&self, enough: impl Fn(&[Batch]) -> Option<T>) -> T {
+        upstream::patiently("what was to be shipped", self.until_shipped(enough)).await
+    }
+
+    async fn until_shipped<T>(&self, enough: impl Fn(&[Batch]) -> Option<T>) -> T {
         let mut seen = self.state.subscribe();
         loop {
             let found = enough(&unique(&seen.borrow_and_update().batches));
@@ -135,7 +139,9 @@ impl Control {
     }
 
     pub async fn killed(&self, n: usize) {
-        self.state.subscribe().wait_for(|s| s.kills.len() >= n).await.expect("control lives");
+        let mut state = self.state.subscribe();
+        let delivered = state.wait_for(|s| s.kills.len() >= n);
+        upstream::patiently("a kill", delivered).await.expect("control lives");
     }
 }
 
