@@ -1,7 +1,7 @@
 //! `/api/v1/apps`.
 
 use crate::Api;
-use crate::extract::{Answer, Body, IfMatch, Path, Signed, answer};
+use crate::extract::{Answer, Body, IfMatch, Path, Signed, Tries, answer};
 use axum::extract::State;
 use control::views::{ActionResult, AppView, NewAction, Page};
 use domain::ids::AppName;
@@ -25,5 +25,11 @@ pub(crate) async fn act(
     IfMatch(expected): IfMatch,
     Body(action): Body<NewAction>,
 ) -> Answer<ActionResult> {
-    answer(api.control.app_action(&caller, &app, expected, action).await)
+    let mut tries = Tries::of(expected);
+    loop {
+        let done = api.control.app_action(&caller, &app, expected, action.clone()).await;
+        if !tries.again(&done) {
+            return answer(done);
+        }
+    }
 }

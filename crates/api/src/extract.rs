@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use control::Caller;
 use control::caller::not_signed_in;
+use control::problem::ProblemKind;
 use domain::ids::Generation;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -162,7 +163,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
         match serde_json::to_vec(&self.0) {
             Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
             Err(error) => ApiError::from(control::problem::Problem::new(
-                control::problem::ProblemKind::Failed,
+                ProblemKind::Failed,
                 "unprintable",
                 format!("the answer has no JSON form: {error}"),
                 "tell whoever runs this server",
@@ -174,6 +175,28 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// What handlers give back.
 pub(crate) type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Most times a command is tried that named no generation.
+const TRIES: u32 = 8;
+
+/// How often a command may still be tried. One that names a generation is for
+/// exactly that state, and fails when somebody was faster. One that names none
+/// is for whatever state there is: losing a race against the server's own loops
+/// is no reason to fail a person who acts fast.
+pub(crate) struct Tries(u32);
+
+impl Tries {
+    /// For a command that expects this.
+    pub(crate) fn of(expected: Option<Generation>) -> Self {
+        Self(if expected.is_none() { TRIES } else { 1 })
+    }
+
+    /// True if the command lost a race and may be tried again.
+    pub(crate) fn again<T>(&mut self, done: &Result<T, control::problem::Problem>) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0 && done.as_ref().is_err_and(|problem| problem.kind == ProblemKind::Conflict)
+    }
+}
 
 /// Wraps what `control` said.
 pub(crate) fn answer<T>(result: Result<T, control::problem::Problem>) -> Answer<T> {
@@ -196,6 +219,21 @@ mod tests {
         for bad in ["7", "\"seven\"", "W/\"7\"", "\"7", "\""] {
             assert!(generation(Some(&HeaderValue::from_static(bad))).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_a_command_without_a_generation_is_tried_again() {
+        let lost =
+            || Err::<(), _>(control::problem::Problem::new(ProblemKind::Conflict, "c", "d", "h"));
+        let other =
+            Err::<(), _>(control::problem::Problem::new(ProblemKind::Refused, "c", "d", "h"));
+        let mut free = Tries::of(None);
+        let tried =
+            std::iter::repeat_with(|| free.again(&lost())).take_while(|again| *again).count();
+        assert_eq!(tried, 7);
+        assert!(!Tries::of(None).again(&Ok::<_, control::problem::Problem>(())));
+        assert!(!Tries::of(None).again(&other));
+        assert!(!Tries::of(Some(Generation(1))).again(&lost()));
     }
 
     #[test]

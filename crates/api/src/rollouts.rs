@@ -2,7 +2,7 @@
 
 use crate::Api;
 use crate::changes::ListParams;
-use crate::extract::{Answer, Body, IfMatch, Params, Path, Signed, answer};
+use crate::extract::{Answer, Body, IfMatch, Params, Path, Signed, Tries, answer};
 use axum::extract::State;
 use control::views::{ActionResult, NewAction, Page, RolloutView};
 use domain::ids::RolloutId;
@@ -40,5 +40,11 @@ pub(crate) async fn act(
     IfMatch(expected): IfMatch,
     Body(action): Body<NewAction>,
 ) -> Answer<ActionResult> {
-    answer(api.control.rollout_action(&caller, id, expected, action).await)
+    let mut tries = Tries::of(expected);
+    loop {
+        let done = api.control.rollout_action(&caller, id, expected, action.clone()).await;
+        if !tries.again(&done) {
+            return answer(done);
+        }
+    }
 }

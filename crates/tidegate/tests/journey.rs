@@ -30,9 +30,19 @@ fn bad_model() -> String {
     )
 }
 
-/// What users ask, and what they say about each model's answers.
-const TRAFFIC: &str = r#"{"vars": {"ticket": "T-1001", "transcript": "Customer: hello"}, "feedback": {"rejected": {"starter-1": 0, "bad-1": 1}}}
-"#;
+/// What users ask, and what they say about each model's answers. No two ask
+/// the same: equal questions would be one piece of evidence.
+fn questions() -> String {
+    (0..600)
+        .map(|n| {
+            let line = serde_json::json!({
+                "vars": {"ticket": "T-1001", "transcript": format!("Customer: q {n}")},
+                "feedback": {"rejected": {"starter-1": 0, "bad-1": 1}},
+            });
+            format!("{line}\n")
+        })
+        .collect()
+}
 
 fn prompt(tide: &Tide, text: &str) -> String {
     let path = tide.write(
@@ -65,7 +75,7 @@ fn approve(tide: &Tide, change: &str) -> Ran {
 }
 
 fn to_the_end(tide: &Tide) -> Value {
-    let report = tide.traffic("omar", TRAFFIC, &["--rate", "200", "--until-rollout-ends"]);
+    let report = tide.traffic("omar", &questions(), &["--rate", "200", "--until-rollout-ends"]);
     assert_eq!(report["labels_failed"], 0, "{report}");
     report
 }
@@ -194,14 +204,12 @@ fn bad_minutes_kill_unkill_rollback_and_the_reason_afterwards() {
 
     // The failed release does not come back by a push, until somebody clears it.
     let ops = tide.clone_ops("ana");
-    let branch = tide
-        .git(&ops, &["log", "--all", "--format=%H", "-1", "--grep", "our readers asked for it"])
-        .ok();
     let failed = tide.run("ana", ["change", "get", &change, "-o", "json"]).ok().json();
     let head = failed["head"].as_str().unwrap();
-    assert!(!branch.stdout.is_empty());
-    tide.git(&ops, &["fetch", "-q", "origin"]).ok();
-    let pushed = tide.git(&ops, &["push", "origin", &format!("{head}:refs/heads/again")]);
+    tide.git(&ops, &["switch", "-q", "-c", "again"]).ok();
+    tide.git(&ops, &["checkout", "-q", head, "--", "apps"]).ok();
+    tide.git(&ops, &["commit", "-qm", "Try the same thing once more"]).ok();
+    let pushed = tide.git(&ops, &["push", "origin", "again"]);
     assert_ne!(pushed.code, 0, "{pushed:?}");
     pushed.says("failed on");
     let candidate = rollout["candidate"].as_str().unwrap();
@@ -209,6 +217,6 @@ fn bad_minutes_kill_unkill_rollback_and_the_reason_afterwards() {
         .code(4);
     tide.run("priya", ["release", "clear", candidate, "--yes", "--reason", "it was not its fault"])
         .ok();
-    tide.git(&ops, &["push", "origin", &format!("{head}:refs/heads/again")]).ok();
+    tide.git(&ops, &["push", "origin", "again"]).ok();
     tide.run("ana", ["audit", "verify"]).ok();
 }

@@ -160,7 +160,7 @@ async fn verify(run: &Run, id: &str, vkey: Option<String>) -> Result<Exit, Failu
     .await?;
     let envelope: domain::dsse::Envelope =
         serde_json::from_value(release.envelope.clone()).map_err(|e| no(e.to_string()))?;
-    let payload = domain::dsse::verify(&envelope, domain::dsse::MANIFEST, &[*key.public()])
+    let payload = domain::dsse::verify(&envelope, control::gates::MANIFEST_TYPE, &[*key.public()])
         .map_err(|e| no(e.to_string()))?;
     if payload != canonical {
         return Err(no("the signature is over another manifest".to_owned()));

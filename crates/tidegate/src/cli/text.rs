@@ -46,7 +46,7 @@ pub fn amount(signal: &str, is_rate: bool, value: Option<f64>) -> String {
     }
     match signal {
         name if name.ends_with("_ms") => format!("{value:.0} ms"),
-        "cost" => format!("${value:.4}"),
+        "cost" => format!("${}", significant(value)),
         _ => significant(value),
     }
 }
@@ -88,6 +88,7 @@ mod tests {
         assert_eq!(amount("latency_ms", false, Some(681.7)), "682 ms");
         assert_eq!(amount("error", true, Some(0.0044)), "0.44%");
         assert_eq!(amount("cost", false, Some(0.0029)), "$0.0029");
+        assert_eq!(amount("cost", false, Some(0.000_038)), "$0.000038");
         assert_eq!(amount("csat", false, Some(4.0)), "4");
         assert_eq!(amount("score", false, Some(0.012_34)), "0.0123");
         assert_eq!(amount("score", false, None), "–");

@@ -13,6 +13,7 @@ use crate::link::LocalLink;
 use control::Control;
 use control::keys::Keys;
 use control::problem::Problem;
+use domain::ids::Generation;
 use domain::units::Clock;
 use gateway::{Gateway, HttpLink, Link, Secrets};
 use installation::Installation;
@@ -30,6 +31,12 @@ use tokio::task::JoinSet;
 
 /// How long the parts may take to stop before the process ends anyway.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a starting gateway waits for its first snapshot before it is called
+/// ready all the same: control may be down for hours.
+const FIRST_SNAPSHOT: Duration = Duration::from_secs(5);
+/// How often it looks for it.
+const LOOK_FOR_SNAPSHOT: Duration = Duration::from_millis(5);
 
 /// Where everything is served, told once it is.
 #[derive(Debug, Default, Serialize)]
@@ -196,6 +203,14 @@ async fn serve_gateway(
     let gateway = Gateway::start(config, link)
         .await
         .map_err(|e| Failure::new(Exit::Failed, format!("the gateway cannot start: {e}")))?;
+    let first = async {
+        while gateway.generation() == Generation(0) {
+            tokio::time::sleep(LOOK_FOR_SNAPSHOT).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_SNAPSHOT, first).await.is_err() {
+        tracing::warn!("no snapshot yet: requests are refused until control is reached");
+    }
     let mut stop = stopping.clone();
     parts.spawn(async move {
         let stopped = async move {

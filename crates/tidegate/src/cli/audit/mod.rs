@@ -161,7 +161,9 @@ async fn check(run: &Run, args: Verify) -> Result<Exit, Failure> {
             (Source::Server(run.api.clone()), key, before)
         }
     };
-    let verified = verify::verify(&source, &key, before.as_ref()).await?;
+    let verified = verify::verify(&source, &key, before.as_ref()).await;
+    source.close().await;
+    let verified = verified?;
     if args.data.is_none() {
         remember(run, &server, &verified)?;
     }

@@ -6,9 +6,6 @@ use domain::merkle::{Tile, TileKind};
 use std::path::Path;
 use store::Store;
 
-/// Where an installation keeps its store.
-const STORE: &str = "state.db";
-
 /// A log, as published files.
 pub enum Source {
     /// Over HTTP, as any auditor's tool would read it.
@@ -21,7 +18,7 @@ impl Source {
     /// The store below a data directory, and the installation's own key.
     pub async fn directory(dir: &Path) -> Result<(Self, String), Failure> {
         let installation = crate::serve::installation::Installation::load(dir)?;
-        let store = Store::open(&dir.join(STORE)).await.map_err(|e| {
+        let store = Store::open(dir).await.map_err(|e| {
             Failure::new(Exit::Failed, format!("cannot open the store of `{}`", dir.display()))
                 .why(e.to_string())
         })?;
@@ -50,6 +47,15 @@ impl Source {
         match self {
             Self::Server(_) => Ok(signed),
             Self::Directory(store) => store.log_size().await.map_err(|e| unreadable("size", &e)),
+        }
+    }
+
+    /// Done with it: leaves the files of a data directory tidy.
+    pub async fn close(&self) {
+        if let Self::Directory(store) = self
+            && let Err(error) = store.close().await
+        {
+            tracing::debug!(%error, "the store was not closed tidily");
         }
     }
 
