@@ -8,7 +8,8 @@ fn tidegate(args: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TIDEGATE_") {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("TIDEGATE_") || name == "COLUMNS" {
             command.env_remove(name);
         }
     }

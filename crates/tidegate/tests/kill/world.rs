@@ -158,6 +158,23 @@ impl World {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
+    /// How far the rollouts have come, for people who read the test's output.
+    pub async fn standing(&self) -> String {
+        let page = self.until_ok("omar", Method::GET, "rollouts?limit=100", &Value::Null).await;
+        let rollouts = page["items"].as_array().expect("rows");
+        let line = |r: &Value| {
+            format!(
+                "{} {} step {} {}",
+                r["id"], r["phase"]["name"], r["step"], r["report"]["summary"]["text"]
+            )
+        };
+        let page = self.until_ok("omar", Method::GET, "changes?limit=100", &Value::Null).await;
+        let changes = page["items"].as_array().expect("rows").iter();
+        let changes =
+            changes.map(|c| format!("{} {} {}", c["id"], c["state"], c["summary"]["text"]));
+        rollouts.iter().map(line).chain(changes).collect::<Vec<_>>().join("\n")
+    }
+
     pub fn no_more_changes(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
