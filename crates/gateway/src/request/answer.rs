@@ -152,3 +152,12 @@ pub(super) fn status_of(failure: &Failure) -> AnswerStatus {
         _ => AnswerStatus::ProviderError,
     }
 }
+
+/// How a failure after the first byte counts: whatever broke the stream, the
+/// caller has half an answer.
+pub(super) fn status_midway(failure: &Failure) -> AnswerStatus {
+    match failure.kind {
+        FailureKind::Timeout => AnswerStatus::Timeout,
+        _ => AnswerStatus::Cut,
+    }
+}

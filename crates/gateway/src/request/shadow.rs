@@ -5,7 +5,7 @@
 //! candidate's own prompt with the same variables, on its own task: the request
 //! it copies pays for nothing but starting it.
 
-use super::answer::{Job, ask, status_of};
+use super::answer::{Job, ask, status_midway, status_of};
 use super::complete::Known;
 use super::pending::Pending;
 use crate::snapshot::Compiled;
@@ -73,7 +73,7 @@ impl Copy {
         self.pending.prompt = ready.call.messages.clone();
         match ask(&self.shared, ready).await {
             Ok(reply) => drain(reply.body, self.pending).await,
-            Err(failure) => fail(&failure, self.pending),
+            Err(failure) => fail(&failure, status_of(&failure), self.pending),
         }
     }
 }
@@ -85,14 +85,14 @@ async fn drain(body: ReplyBody, mut pending: Pending) {
         ReplyBody::Stream(mut stream) => loop {
             match stream.next().await {
                 Some(Ok(_)) => {}
-                Some(Err(failure)) => return fail(&failure, pending),
+                Some(Err(failure)) => return fail(&failure, status_midway(&failure), pending),
                 None => return pending.finish(AnswerStatus::Ok, None, stream.take_summary()),
             }
         },
     }
 }
 
-fn fail(failure: &Failure, mut pending: Pending) {
+fn fail(failure: &Failure, status: AnswerStatus, mut pending: Pending) {
     pending.retries = failure.retries;
-    pending.finish(status_of(failure), Some(failure.message.clone()), Default::default());
+    pending.finish(status, Some(failure.message.clone()), Default::default());
 }

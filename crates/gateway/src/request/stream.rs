@@ -5,7 +5,7 @@
 //! and the request counts as cancelled.
 
 use super::ApiError;
-use super::answer::status_of;
+use super::answer::status_midway;
 use super::pending::Pending;
 use bytes::Bytes;
 use connect::provider::{AnswerStream, Failure};
@@ -70,11 +70,7 @@ impl State {
 
     /// The error event that ends a broken stream.
     fn fail(&mut self, failure: &Failure) -> Bytes {
-        let status = match status_of(failure) {
-            AnswerStatus::Timeout => AnswerStatus::Timeout,
-            // Whatever broke it, the caller has half an answer.
-            _ => AnswerStatus::Cut,
-        };
+        let status = status_midway(failure);
         let summary = self.answer.take_summary();
         if let Some(pending) = self.pending.take() {
             pending.finish(status, Some(failure.message.clone()), summary);
