@@ -312,6 +312,10 @@ impl Control {
         let now = self.clock.now();
         let record = self.rollout_record(id).await?;
         let state = &record.doc.state;
+        if state.phase != Phase::Promoting {
+            // Somebody rolled back while git was out of reach.
+            return self.drop_effect(effect).await;
+        }
         let message = format!(
             "Promote {} of {} to production\n\n{} of change {} went through its plan.\n",
             state.candidate.short(),
@@ -331,7 +335,8 @@ impl Control {
         let state = &record.doc.state;
         let why = state.decision.as_ref().map_or("", |d| d.text.as_str());
         let message = format!("Take {} of {} off trial\n", state.candidate.short(), state.app);
-        let alias = vec![(Alias::Candidate, None)];
+        // Production too: a promotion that was under way may have moved it.
+        let alias = vec![(Alias::Production, Some(state.stable)), (Alias::Candidate, None)];
         self.set_aliases(&state.app, alias, message, &format!("{}/alias", effect.key), now).await?;
         let commit = self.revert_change(&change.doc, why, &effect.key, now).await?;
         self.settle(effect, record, commit, now).await

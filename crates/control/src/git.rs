@@ -63,17 +63,25 @@ pub(crate) fn problem(error: RepoError) -> Problem {
 }
 
 impl Control {
-    /// `main` as it is now.
+    /// `main` as it is now; as it last was, while git is out of reach: stopping
+    /// harm must not wait for git.
     pub(crate) async fn main(&self) -> Result<Arc<Main>, Problem> {
         let repo = self.repo.clone();
-        let head = blocking(move || repo.head()).await?;
+        let head = blocking(move || repo.head()).await;
         let mut cached = self.main.lock().await;
-        if let Some(main) = cached.as_ref().filter(|main| main.head == head) {
-            return Ok(main.clone());
+        match (head, cached.as_ref()) {
+            (Ok(head), Some(main)) if main.head == head => Ok(main.clone()),
+            (Ok(head), _) => {
+                let main = Arc::new(Main { head, desired: self.desired_at(head).await? });
+                *cached = Some(main.clone());
+                Ok(main)
+            }
+            (Err(problem), Some(main)) => {
+                tracing::warn!(%problem, "git is out of reach; going on with what it last said");
+                Ok(main.clone())
+            }
+            (Err(problem), None) => Err(problem),
         }
-        let main = Arc::new(Main { head, desired: self.desired_at(head).await? });
-        *cached = Some(main.clone());
-        Ok(main)
     }
 
     /// What the files of a commit say.

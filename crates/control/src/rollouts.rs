@@ -121,6 +121,9 @@ impl Control {
                     tx.effect(effects::promote(&turn.state));
                 }
                 Action::RevertChange => {
+                    // A promotion git was told of is not what is settled now.
+                    next.git_settled = false;
+                    next.git_commit = None;
                     tx.effect(effects::revert(&turn.state));
                 }
                 Action::DenyCandidate => self.deny(&mut tx, &turn).await?,

@@ -89,6 +89,34 @@ async fn a_bad_change_goes_back_by_itself_and_stays_out() {
 }
 
 #[tokio::test]
+async fn a_promotion_that_git_does_not_take_can_still_be_rolled_back() {
+    let house = House::new().await;
+    let first = house.control.app(&house.ana(), &app()).await.unwrap().production.unwrap();
+    let change = house.propose("Greet {{ name }} warmly.\n").await;
+    let rollout = house.approve(change).await;
+    let git = house.dir.path().join("data/ops.git");
+    let away = house.dir.path().join("away.git");
+    std::fs::rename(&git, &away).unwrap();
+    let promote = action("promote", Some("we are sure of this one"));
+    house.control.rollout_action(&house.priya(), rollout, None, promote).await.unwrap();
+    house.pass(1000).await;
+    assert_eq!(house.control.rollout(&house.omar(), rollout).await.unwrap().phase, Phase::Promoting);
+    house.control.rollout_action(&house.omar(), rollout, None, action("rollback", None)).await.unwrap();
+    let exposed = house.snapshot().await.1.apps[&app()].rollout.clone();
+    assert!(exposed.is_none_or(|r| r.exposure.weight == domain::units::Share::NONE));
+    std::fs::rename(&away, &git).unwrap();
+    for _ in 0..20 {
+        house.heartbeat().await;
+        house.pass(1000).await;
+    }
+    assert_eq!(house.control.rollout(&house.omar(), rollout).await.unwrap().phase, Phase::RolledBack);
+    let git = house.control.git_status(&house.ana()).await.unwrap();
+    assert_eq!((git.drift, git.pending), (Vec::new(), Vec::new()));
+    let app = house.control.app(&house.ana(), &app()).await.unwrap();
+    assert_eq!(app.production, Some(first));
+}
+
+#[tokio::test]
 async fn nobody_approves_their_own_change() {
     let house = House::new().await;
     let id = house.propose("Greet {{ name }} again.\n").await;

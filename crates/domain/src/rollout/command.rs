@@ -104,9 +104,11 @@ fn is_so_already(state: &RolloutState, command: &Command) -> bool {
 /// Why a command makes no sense now, if it makes none.
 fn possible(state: &RolloutState, command: &Command) -> Result<(), &'static str> {
     match (&state.phase, command) {
-        (Phase::Promoting, _) => Err(
-            "the new version is being promoted; wait until that is done, then roll the app back, or throw the kill switch to stop it now",
-        ),
+        // Git may be out of reach for long; users must not wait for it.
+        (Phase::Promoting, Command::Rollback) => Ok(()),
+        (Phase::Promoting, _) => {
+            Err("the new version is being promoted; roll back if it does harm")
+        }
         (Phase::Promoted, _) => Err(
             "this rollout is over: the new version is live for everyone; roll the app back instead",
         ),

@@ -10,7 +10,10 @@ use crate::units::Share;
 
 impl Machine<'_> {
     /// Everyone back to the stable release. Happens at most once, because it is
-    /// only reached from an open phase and leaves it for ever.
+    /// only reached from a phase that is not final and leaves it for ever. From
+    /// `promoting` only a person gets here: git may already say, or still come
+    /// to say, that the candidate is production, so whoever tells git sets the
+    /// alias back too.
     pub(super) fn roll_back(&mut self, why: Sentence, by: Option<PersonName>) {
         self.decide(Phase::RollingBack, Exposure::default(), &why, by);
         self.actions.extend([

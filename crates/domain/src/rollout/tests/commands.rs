@@ -56,7 +56,7 @@ fn every_command_in_every_phase() {
         ("paused:signal", ["=", "running", "-", "promoting", "rolling_back"]),
         ("paused:approval", ["=", "-", "running", "promoting", "rolling_back"]),
         ("approved", ["paused", "=", "=", "promoting", "rolling_back"]),
-        ("promoting", ["-", "-", "-", "=", "-"]),
+        ("promoting", ["-", "-", "-", "=", "rolling_back"]),
         ("promoted", ["-", "-", "-", "=", "-"]),
         ("rolling_back", ["-", "-", "-", "-", "="]),
         ("rolled_back", ["-", "-", "-", "-", "="]),
@@ -149,7 +149,7 @@ fn what_is_refused_says_what_to_do() {
     for (phase, command) in [
         ("running", Command::Approve),
         ("paused:approval", Command::Resume),
-        ("promoting", Command::Rollback),
+        ("promoting", Command::Pause),
         ("promoted", Command::Rollback),
         ("rolled_back", Command::Promote),
     ] {
