@@ -71,7 +71,7 @@ fn propose(tide: &Tide, args: &[&str]) -> String {
 }
 
 fn approve(tide: &Tide, change: &str) -> Ran {
-    tide.run("priya", ["change", "approve", change])
+    tide.run("priya", ["change", "approve", change, "--wait"])
 }
 
 fn to_the_end(tide: &Tide) -> Value {
@@ -177,8 +177,7 @@ fn bad_minutes_kill_unkill_rollback_and_the_reason_afterwards() {
     let tide = tide();
     let change = propose(&tide, &["--prompt", &prompt(&tide, "Summarise briefly.")]);
     approve(&tide, &change).ok();
-    let rollout =
-        tide.run("omar", ["rollout", "watch", APP, "--wait=0s", "-o", "jsonl"]).code(3).json();
+    let rollout = tide.run("ana", ["rollout", "get", APP, "-o", "json"]).ok().json();
 
     tide.run("omar", ["pause", APP]).ok();
     tide.run("ana", ["rollout", "watch", APP, "--until-paused"]).code(10);

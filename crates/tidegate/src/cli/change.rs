@@ -61,7 +61,8 @@ pub enum Change {
         /// Its number
         change: ChangeId,
     },
-    /// Say yes to exactly the content there is now
+    /// Say yes to exactly the content there is now; with `--wait`, until the
+    /// rollout has begun
     Approve(Decide),
     /// Say no; needs a reason
     Reject(Decide),
@@ -430,11 +431,27 @@ async fn decide(run: &Run, args: Decide, decision: Decision) -> Result<Exit, Fai
     let generation = args.if_match.map_or(seen.generation, Generation);
     let path = format!("changes/{}/approvals", args.change);
     let change: ChangeView = run.api.post(&path, &new, Some(generation)).await?;
+    let change = if run.global.wait.is_some() { wait_merged(run, change).await? } else { change };
     show(run, &change)?;
     if decision == Decision::Approve && change.missing.is_empty() {
         talk(&format!("Next: tidegate rollout watch {}", change.app));
     }
     Ok(Exit::Ok)
+}
+
+/// Looks until an approved change is merged and its rollout has begun.
+async fn wait_merged(run: &Run, mut change: ChangeView) -> Result<ChangeView, Failure> {
+    let deadline = run.deadline(DEFAULT_WAIT);
+    let again = format!("tidegate rollout watch {}", change.app);
+    let under_way = |c: &ChangeView| {
+        c.state == ChangeState::Merging
+            || (c.state == ChangeState::RollingOut && c.rollout.is_none())
+    };
+    while under_way(&change) {
+        run.next_look(deadline, "the change is being merged", &again).await?;
+        change = get(run, change.id).await?;
+    }
+    Ok(change)
 }
 
 async fn withdraw(run: &Run, id: ChangeId, if_match: Option<u64>) -> Result<Exit, Failure> {

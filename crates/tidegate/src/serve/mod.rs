@@ -75,12 +75,22 @@ pub async fn run(options: Serve, clock: Clock) -> Result<Exit, Failure> {
         tracing::warn!("some requests did not end within {STOP_WITHIN:?}");
         Ok(())
     });
-    drop(control);
+    if let Some(control) = control {
+        sign_log(&control).await;
+    }
     match ended {
         // A part that ends before it is told to has failed, whatever it says.
         Some(Some(part)) => outcome(part)
             .and(Err(Failure::new(Exit::Failed, "a part of the server ended by itself"))),
         _ => rest.map(|()| Exit::Ok),
+    }
+}
+
+/// Signs the log as it is, so that a data directory at rest can be verified
+/// without its server.
+async fn sign_log(control: &Control) {
+    if let Err(problem) = control.checkpoint().await {
+        tracing::warn!(%problem, "the audit log could not be signed");
     }
 }
 
@@ -130,6 +140,7 @@ async fn start(
     config.look_every = options.look_every;
     let data = config.data.clone();
     let control = Control::open(config).await.map_err(from_problem)?;
+    sign_log(&control).await;
     let looking = Arc::clone(&control).run(stopping.clone()).map_err(from_problem)?;
     parts
         .spawn(async move { looking.await.map_err(|e| Failure::new(Exit::Failed, e.to_string())) });

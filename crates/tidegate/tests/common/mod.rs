@@ -13,6 +13,7 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -82,10 +83,32 @@ impl Ran {
     }
 }
 
+/// A running `tidegate serve`; killed when dropped.
+pub struct Serving {
+    child: Child,
+    ready: Value,
+}
+
+impl Serving {
+    /// Address of its gateway.
+    pub fn gateway(&self) -> &str {
+        self.ready["gateway"].as_str().expect("it has a gateway")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, and need not be.
+        if self.child.kill().is_ok() {
+            self.child.wait().expect("it ends");
+        }
+    }
+}
+
 /// An installation with a running server.
 pub struct Tide {
     folder: tempfile::TempDir,
-    server: Option<Child>,
+    server: Option<Serving>,
     /// Address of the control port.
     pub control: String,
     /// Address of the gateway.
@@ -140,41 +163,75 @@ impl Tide {
 
     /// Starts the server (again) on free ports.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with these arguments besides.
+    pub fn restart_with(&mut self, args: &[&str]) {
         assert!(self.server.is_none(), "the server runs already");
+        let data = self.data();
+        let usual = ["--listen", "127.0.0.1:0", "--look-every", "100ms", "--data"].map(OsStr::new);
+        let args = args.iter().map(OsStr::new);
+        let started = self.serve(usual.into_iter().chain([data.as_os_str()]).chain(args));
+        self.control = started.ready["control"].as_str().expect("an address").to_owned();
+        self.gateway = started.ready["gateway"].as_str().unwrap_or_default().to_owned();
+        self.server = Some(started);
+    }
+
+    /// Starts a gateway in a process of its own that joins this control.
+    pub fn join(&self, name: &str) -> Serving {
+        let made = self.run("admin", ["token", "create", "--gateway", "--note", name]).ok();
+        let key = self.run("admin", ["whoami", "-o", "json"]).ok().json();
+        let (dir, hashing) = (self.path(name), self.data().join("keys/hashing.key"));
+        let (dir, hashing) = (dir.to_string_lossy(), hashing.to_string_lossy());
+        self.serve([
+            "--role",
+            "gateway",
+            "--control",
+            &self.control,
+            "--gateway-name",
+            name,
+            "--data",
+            &dir,
+            "--gateway-token",
+            made.stdout.trim(),
+            "--vkey",
+            key["log_key"].as_str().expect("a key"),
+            "--hash-key-file",
+            &hashing,
+        ])
+    }
+
+    /// Starts `tidegate serve` and waits until it says that it is ready.
+    pub fn serve<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Serving {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.path("server.log"));
         let mut child = self
             .command()
-            .args(["serve", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"])
-            .args(["--look-every", "100ms", "--data"])
-            .arg(self.data())
+            .args(["serve", "--gateway-listen", "127.0.0.1:0"])
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(log.expect("a log file"))
             .spawn()
             .expect("the server starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        self.server = Some(child);
-        let ready: Value =
+        let ready =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}\n{}", self.log()));
-        self.control = ready["control"].as_str().expect("an address").to_owned();
-        self.gateway = ready["gateway"].as_str().expect("an address").to_owned();
+        Serving { child, ready }
     }
 
     /// Kills the server as a power cut would.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.server.take() {
-            child.kill().expect("it is killed");
-            child.wait().expect("it ends");
-        }
+        drop(self.server.take());
     }
 
     /// Asks the server to stop, and returns its exit status.
     pub fn stop(&mut self) -> Option<i32> {
-        let mut child = self.server.take()?;
-        let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
-        assert!(asked.success());
-        child.wait().expect("it ends").code()
+        let mut server = self.server.take()?;
+        let id = server.child.id().to_string();
+        assert!(Command::new("kill").arg(id).status().expect("kill runs").success());
+        server.child.wait().expect("it ends").code()
     }
 
     /// What the server logged.
@@ -280,20 +337,8 @@ impl Tide {
     }
 
     /// One answer through the gateway: status, headers in lower case, body.
-    pub fn ask(
-        &self,
-        who: &str,
-        subject: &str,
-    ) -> (u16, std::collections::BTreeMap<String, String>, Value) {
-        let body = serde_json::json!({
-            "model": format!("app/{APP}"), "messages": [],
-            "tidegate": {"vars": {"ticket": "T-1001", "transcript": "Customer: hello"}},
-        });
-        let headers = [
-            ("authorization", format!("Bearer {}", self.token(who))),
-            ("x-tidegate-subject", subject.to_owned()),
-        ];
-        post(&self.gateway, "/v1/chat/completions", &headers, &body)
+    pub fn ask(&self, who: &str, subject: &str) -> (u16, BTreeMap<String, String>, Value) {
+        ask(&self.gateway, &self.token(who), subject)
     }
 
     fn command(&self) -> Command {
@@ -338,13 +383,24 @@ fn finish(command: &mut Command) -> Ran {
     }
 }
 
+/// One answer through any gateway.
+pub fn ask(gateway: &str, token: &str, subject: &str) -> (u16, BTreeMap<String, String>, Value) {
+    let body = serde_json::json!({
+        "model": format!("app/{APP}"), "messages": [],
+        "tidegate": {"vars": {"ticket": "T-1001", "transcript": "Customer: hello"}},
+    });
+    let headers =
+        [("authorization", format!("Bearer {token}")), ("x-tidegate-subject", subject.to_owned())];
+    post(gateway, "/v1/chat/completions", &headers, &body)
+}
+
 /// A POST by hand, so that what is tested is not tested with itself.
 pub fn post(
     base: &str,
     path: &str,
     headers: &[(&str, String)],
     body: &Value,
-) -> (u16, std::collections::BTreeMap<String, String>, Value) {
+) -> (u16, BTreeMap<String, String>, Value) {
     send("POST", base, path, headers, &body.to_string())
 }
 
@@ -355,7 +411,7 @@ pub fn send(
     path: &str,
     headers: &[(&str, String)],
     body: &str,
-) -> (u16, std::collections::BTreeMap<String, String>, Value) {
+) -> (u16, BTreeMap<String, String>, Value) {
     use std::io::Read as _;
     let host = base.trim_start_matches("http://");
     let mut stream = std::net::TcpStream::connect(host).expect("a connection");

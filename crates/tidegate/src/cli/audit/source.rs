@@ -37,7 +37,11 @@ impl Source {
                 .checkpoint()
                 .await
                 .map_err(|e| unreadable("checkpoint", &e))?
-                .ok_or_else(|| Failure::new(Exit::NotVerified, "the log has no signed checkpoint"))?
+                .ok_or_else(|| {
+                    Failure::new(Exit::NotVerified, "the log has no signed checkpoint").fix(
+                        "the server signs it when it starts; start it once with `tidegate serve`",
+                    )
+                })?
                 .note),
         }
     }
