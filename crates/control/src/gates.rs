@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::records::{DeniedRecord, ReleaseRecord};
 use crate::{Control, changes, wrong};
 use checks::gate::{Gate, Production, Report, StaticInput, run_tiers, static_gates};
+use checks::template::KeyTemplate;
 use domain::audit::Actor;
 use domain::component::ComponentKind;
 use domain::change::{Change, ChangeState};
@@ -235,6 +236,7 @@ impl Judged {
             Gate::known(files_gate(&self.subject, &self.app, &self.composed)),
             Gate::known(scope_gate(&self.subject, &self.app)),
             Gate::known(denied),
+            Gate::known(fallback_gate(&self.subject, &self.app)),
         ];
         gates.extend(static_gates(input));
         let about = Report {
@@ -330,6 +332,36 @@ fn scope_gate(subject: &Subject, app: &AppName) -> GateResult {
         }
     }
     GateResult::of("scope", "One app, and no alias", Tier::Static, format!("Only {app} changes."), findings)
+}
+
+/// The kill switch must work the moment it is thrown, so its answers compile.
+fn fallback_gate(subject: &Subject, app: &AppName) -> GateResult {
+    const TITLE: &str = "The fallback can answer";
+    let Some(fallback) = subject.desired.apps.get(app).and_then(|spec| spec.fallback.as_ref()) else {
+        let summary = "There is no fallback: the kill switch would answer with an error.";
+        return GateResult::of("fallback", TITLE, Tier::Static, summary, Vec::new());
+    };
+    let bad_rule = connect::provider::Rules::compile(fallback).err().map(|e| e.to_string());
+    let answers = fallback.rules.iter().map(|rule| &rule.answer);
+    let texts = answers.chain(&fallback.default).chain(&fallback.hand_over);
+    let bad_texts = texts.filter_map(|text| KeyTemplate::compile(text).err()).map(|e| e.to_string());
+    let findings = bad_rule
+        .into_iter()
+        .chain(bad_texts)
+        .map(|problem| Finding {
+            code: "bad_fallback".to_owned(),
+            severity: Severity::Error,
+            place: Some(Place { file: format!("apps/{app}/fallback.yaml"), ..Place::default() }),
+            message: problem,
+            explanation: "The fallback answers when everything else is broken; nobody can mend it then."
+                .to_owned(),
+            mend: "mend the rule or the answer's template".to_owned(),
+            replacement: None,
+            excerpt: None,
+        })
+        .collect();
+    let summary = format!("{} rules; every answer compiles.", fallback.rules.len());
+    GateResult::of("fallback", TITLE, Tier::Static, summary, findings)
 }
 
 /// A release that failed does not come back by itself.

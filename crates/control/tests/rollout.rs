@@ -6,6 +6,7 @@ mod common;
 
 use common::{House, app};
 use tidegate_control::problem::ProblemKind;
+use tidegate_control as control;
 use tidegate_control::views::{NewAction, NewApproval};
 use domain::approval::Decision;
 use domain::change::ChangeState;
@@ -146,6 +147,28 @@ async fn the_second_of_two_operators_gets_a_conflict() {
         .await
         .unwrap_err();
     assert_eq!(second.kind, ProblemKind::Conflict);
+}
+
+#[tokio::test]
+async fn a_fallback_that_could_not_answer_is_refused() {
+    let house = House::new().await;
+    let new = control::views::NewChange {
+        app: app(),
+        title: None,
+        why: "a better answer for bad days".to_owned(),
+        edits: vec![control::views::Edit {
+            path: "apps/greeter/fallback.yaml".to_owned(),
+            content: Some("apiVersion: tidegate/v1\ndefault: Hello {{ name\n".to_owned()),
+        }],
+        branch: None,
+        bump: None,
+    };
+    let id = house.control.create_change(&house.ana(), new).await.unwrap().id;
+    house.control.look().await;
+    let change = house.control.change(&house.ana(), id).await.unwrap();
+    let gates = change.report.unwrap().gates;
+    let found: Vec<_> = gates.iter().flat_map(|g| &g.findings).map(|f| f.code.as_str()).collect();
+    assert_eq!((change.state, found), (ChangeState::NeedsFixes, vec!["bad_fallback"]));
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 //! Taken in memory and delivered with the next batch; control finds the answer
 //! it is about. A full queue refuses it (503) instead of losing it silently.
 
-use super::auth::authorize;
+use super::auth::{Caller, authorize};
 use super::{ApiError, Body, Code, ingress, json, plain_error};
 use crate::state::Shared;
+use domain::ids::AppName;
 use domain::telemetry::{Feedback, MAX_FEEDBACK_NAME};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -32,7 +33,7 @@ async fn accept(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<(), 
     let caller = authorize(&shared.serving.load_full(), &head.headers, now)?;
     let body = ingress::read(body, LIMIT.min(shared.config.body_limit)).await?;
     let hint = "for example `{\"request_id\": \"req_…\", \"name\": \"accepted\", \"value\": 1}`";
-    let feedback: Feedback =
+    let mut feedback: Feedback =
         serde_json::from_slice(&body).map_err(|e| ApiError::json(&e, "feedback").hint(hint))?;
     check(&feedback).map_err(|error| error.hint(hint))?;
     if let Some(app) = &feedback.app
@@ -42,12 +43,29 @@ async fn accept(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<(), 
             ApiError::new(Code::NotAllowed, format!("this token is not for `{app}`")).param("app")
         );
     }
+    if feedback.app.is_none() {
+        feedback.app = only_app(&caller)?;
+    }
     if shared.sink.feedback(now, feedback) {
         Ok(())
     } else {
         Err(ApiError::new(Code::Overloaded, "too much feedback is waiting to be delivered")
             .hint("send it again a little later")
             .retry_after(Some("1".to_owned())))
+    }
+}
+
+/// The app that a limited token speaks for, so that it cannot label the answers
+/// of others: control finds no answer of another app under it.
+fn only_app(caller: &Caller) -> Result<Option<AppName>, ApiError> {
+    let apps = caller.grant().map(|grant| &grant.apps);
+    match apps.map(|apps| (apps.first(), apps.len())) {
+        Some((Some(app), 1)) => Ok(Some(app.clone())),
+        None | Some((None, _)) => Ok(None),
+        Some(_) => {
+            let message = "this token is for several apps: say which one with `app`";
+            Err(ApiError::new(Code::BadValue, message).param("app"))
+        }
     }
 }
 
