@@ -368,14 +368,16 @@ prices: {input_per_million: 1, output_per_million: 2}
 ";
 
 /// One policy for every pair. Half of the subjects on either side, and what is
-/// measured is what people said about the answers. The risks and the notice are
-/// chosen for some eighty to two hundred different questions: what is twice as
-/// bad is seen, and what is only somewhat better or worse is neither.
+/// measured is what people said about the answers. The risks are chosen for some
+/// eighty different questions: drawing the questions of this data anew, each of
+/// the default decisions comes out as it must in about 95 % of the draws, the
+/// close pairs included, which a looser risk would decide and a tighter one
+/// would leave the clear ones waiting for.
 const ROLLOUT: &str = "\
 apiVersion: tidegate/v1
 subject: user
 check_every: 500ms
-risk: {false_stop: 1%, false_promote: 1%}
+risk: {false_stop: 2%, false_promote: 5%}
 steps:
   - weight: {share: 50%, until: evidence, at_most: 24h}
   - promote: {}
