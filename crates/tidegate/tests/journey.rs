@@ -179,6 +179,11 @@ fn bad_minutes_kill_unkill_rollback_and_the_reason_afterwards() {
     approve(&tide, &change).ok();
     let rollout = tide.run("ana", ["rollout", "get", APP, "-o", "json"]).ok().json();
 
+    // Ctrl-C ends the watching, not the rollout, and says so.
+    let stopped = tide.interrupt("ana", ["rollout", "watch", APP]).code(130);
+    stopped.prints("running").says("Still running: tidegate rollout watch ro-1");
+    assert_eq!(tide.run("ana", ["rollout", "status", APP]).code, 8);
+
     tide.run("omar", ["pause", APP]).ok();
     tide.run("ana", ["rollout", "watch", APP, "--until-paused"]).code(10);
     tide.run("omar", ["rollout", "resume", APP]).ok();

@@ -82,12 +82,20 @@ pub struct Failure {
     pub why: Option<String>,
     /// What to do.
     pub fix: Option<String>,
-    /// The server's id of the request.
+    /// What the server said besides, if it was the server that said no.
+    pub said: Option<Box<Said>>,
+}
+
+/// What a server's no carries for looking it up. Boxed in [`Failure`], which
+/// every function here may return.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Its id of the request.
     pub id: Option<String>,
-    /// The server's stable code.
+    /// Its stable code.
     pub code: Option<String>,
-    /// The problem document as the server sent it.
-    pub problem: Option<Value>,
+    /// The problem document as it came.
+    pub document: Option<Value>,
 }
 
 /// The part of a problem document (RFC 9457) that people read.
@@ -110,15 +118,7 @@ struct ProblemDocument {
 impl Failure {
     /// A failure with nothing but its sentence.
     pub fn new(exit: Exit, error: impl Into<String>) -> Self {
-        Self {
-            exit,
-            error: error.into(),
-            why: None,
-            fix: None,
-            id: None,
-            code: None,
-            problem: None,
-        }
+        Self { exit, error: error.into(), why: None, fix: None, said: None }
     }
 
     /// A command line that makes no sense.
@@ -164,9 +164,7 @@ impl Failure {
             error: format!("{error}{named}"),
             why: None,
             fix: (!problem.hint.is_empty()).then_some(problem.hint),
-            id: problem.request_id,
-            code: problem.code,
-            problem: document,
+            said: Some(Box::new(Said { id: problem.request_id, code: problem.code, document })),
         }
     }
 
@@ -180,10 +178,11 @@ impl Failure {
             }
         }
         let mut last = Vec::new();
-        if let Some(id) = &self.id {
+        let (id, code) = self.said.as_ref().map_or((&None, &None), |s| (&s.id, &s.code));
+        if let Some(id) = id {
             last.push(format!("  {:>4}: {id}", "id"));
         }
-        if let Some(code) = &self.code {
+        if let Some(code) = code {
             last.push(format!("{}({code})", if last.is_empty() { "        " } else { "" }));
         }
         last.push(format!(
@@ -198,7 +197,8 @@ impl Failure {
 
     /// The same as a problem document, for `-o json`.
     pub fn document(&self) -> Value {
-        let mut document = self.problem.clone().unwrap_or_else(|| {
+        let came = self.said.as_ref().and_then(|s| s.document.clone());
+        let mut document = came.unwrap_or_else(|| {
             serde_json::json!({
                 "type": "about:blank",
                 "title": "the command failed",

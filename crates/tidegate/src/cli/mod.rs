@@ -12,6 +12,7 @@ mod context;
 mod edits;
 pub mod failure;
 mod feedback;
+mod findings;
 mod gateway;
 mod git;
 pub mod global;

@@ -8,7 +8,7 @@
 pub mod installation;
 mod options;
 
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::{Exit, Failure, Said};
 use crate::link::LocalLink;
 use control::Control;
 use control::keys::Keys;
@@ -292,6 +292,6 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
 /// A problem of `control` as this program's failure.
 pub fn from_problem(problem: Problem) -> Failure {
     let mut failure = Failure::new(Exit::of(problem.kind), problem.detail).fix(problem.hint);
-    failure.code = Some(problem.code);
+    failure.said = Some(Box::new(Said { code: Some(problem.code), ..Said::default() }));
     failure
 }

@@ -287,13 +287,25 @@ impl Tide {
         who: Option<&str>,
         args: impl IntoIterator<Item = A>,
     ) -> Ran {
-        let mut command = self.command();
-        if let Some(who) = who {
-            command.env("TIDEGATE_TOKEN_FILE", self.token_file(who));
-            // Each has a home of their own: what one pins is not the other's.
-            command.env("TIDEGATE_CONFIG", self.path(&format!("{who}.contexts.json")));
-        }
-        finish(command.args(args))
+        finish(self.command_as(who).args(args))
+    }
+
+    /// Runs the binary until it has printed a line, then presses Ctrl-C.
+    pub fn interrupt<A: AsRef<OsStr>>(&self, who: &str, args: impl IntoIterator<Item = A>) -> Ran {
+        let mut child = self
+            .command_as(Some(who))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
+        let mut ran = ran(&child.wait_with_output().expect("it ends"));
+        ran.stdout = line;
+        ran
     }
 
     /// Runs system git in a folder, without anybody's configuration.
@@ -341,6 +353,16 @@ impl Tide {
         ask(&self.gateway, &self.token(who), subject)
     }
 
+    fn command_as(&self, who: Option<&str>) -> Command {
+        let mut command = self.command();
+        if let Some(who) = who {
+            command.env("TIDEGATE_TOKEN_FILE", self.token_file(who));
+            // Each has a home of their own: what one pins is not the other's.
+            command.env("TIDEGATE_CONFIG", self.path(&format!("{who}.contexts.json")));
+        }
+        command
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         clean(&mut command, self.folder.path());
@@ -375,7 +397,10 @@ fn clean(command: &mut Command, home: &Path) {
 }
 
 fn finish(command: &mut Command) -> Ran {
-    let output = command.output().expect("it runs");
+    ran(&command.output().expect("it runs"))
+}
+
+fn ran(output: &std::process::Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -158,7 +158,7 @@ async fn check(run: &Run, args: Verify) -> Result<Exit, Failure> {
             })
             .await?;
             let before = run.contexts.load()?.servers.get(&server).and_then(|k| k.verified.clone());
-            (Source::Server(run.api.clone()), key, before)
+            (Source::Server(Box::new(run.api.clone())), key, before)
         }
     };
     let verified = verify::verify(&source, &key, before.as_ref()).await;

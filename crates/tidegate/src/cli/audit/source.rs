@@ -9,9 +9,9 @@ use store::Store;
 /// A log, as published files.
 pub enum Source {
     /// Over HTTP, as any auditor's tool would read it.
-    Server(Api),
+    Server(Box<Api>),
     /// From the store of an installation, running or not.
-    Directory(Store),
+    Directory(Box<Store>),
 }
 
 impl Source {
@@ -24,7 +24,7 @@ impl Source {
         })?;
         let keys = control::keys::Keys::open(dir, &installation.origin)
             .map_err(|p| Failure::new(Exit::of(p.kind), p.detail).fix(p.hint))?;
-        Ok((Self::Directory(store), keys.log.verifying_key().to_string()))
+        Ok((Self::Directory(Box::new(store)), keys.log.verifying_key().to_string()))
     }
 
     /// The newest signed checkpoint.
