@@ -226,6 +226,7 @@ fn commands_end_with_the_status_that_is_documented() {
     tide.run("ana", ["app", "get", "Not A Name"]).code(2);
     tide.run("ana", ["chnage", "list"]).code(2).says("change");
     tide.run("ana", ["change", "create", "-a", APP, "--why", "x"]).code(2).says("--prompt");
+    tide.run("ana", ["--token", "x", "app", "list"]).code(2).says("TIDEGATE_TOKEN_FILE");
     tide.run("ana", ["help", "exit-codes"]).ok().prints("verification failed");
     tide.run("ana", ["completion", "bash"]).ok().prints("tidegate");
     tide.run("ana", ["--server", "http://127.0.0.1:1", "app", "list"])

@@ -36,13 +36,7 @@ pub struct Global {
     pub token: Option<String>,
 
     /// File that holds the token
-    #[arg(
-        long,
-        global = true,
-        env = "TIDEGATE_TOKEN_FILE",
-        value_name = "FILE",
-        conflicts_with = "token"
-    )]
+    #[arg(long, global = true, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
     /// File with servers, tokens and pinned keys, written by `login`

@@ -127,6 +127,22 @@ enum Command {
     GitHook(hook::GitHook),
 }
 
+impl Command {
+    /// True if this asks no server.
+    fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Init(_)
+                | Self::Demo(_)
+                | Self::Serve(_)
+                | Self::Completion(_)
+                | Self::Version
+                | Self::Help(_)
+                | Self::GitHook(_)
+        )
+    }
+}
+
 /// Reads the command line, runs the command, says how it ended.
 pub async fn main() -> ExitCode {
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
@@ -165,7 +181,11 @@ fn report(failure: &Failure, format: Format) {
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let clock = crate::clock::system();
-    let run = Run::new(cli.global, clock)?;
+    let run = if cli.command.is_local() {
+        Run::local(cli.global, clock)?
+    } else {
+        Run::new(cli.global, clock)?
+    };
     match cli.command {
         Command::Init(args) => init::run(&run, args).await,
         Command::Demo(args) => crate::demo::run(args, run.clock.clone()).await,

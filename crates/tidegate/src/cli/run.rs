@@ -32,10 +32,21 @@ pub struct Run {
 impl Run {
     /// From the flags and what `login` remembered.
     pub fn new(global: Global, clock: Clock) -> Result<Self, Failure> {
+        let remembered = ContextFile::at(global.config.as_deref()).load()?;
+        Self::with(global, clock, &remembered)
+    }
+
+    /// For commands that ask no server: what `login` remembered, damaged or
+    /// not, does not touch them.
+    pub fn local(mut global: Global, clock: Clock) -> Result<Self, Failure> {
+        (global.token, global.token_file) = (None, None);
+        Self::with(global, clock, &Contexts::default())
+    }
+
+    fn with(global: Global, clock: Clock, remembered: &Contexts) -> Result<Self, Failure> {
         let contexts = ContextFile::at(global.config.as_deref());
-        let remembered = contexts.load()?;
-        let server = server(&global, &remembered);
-        let token = token(&global, &remembered, &server)?;
+        let server = server(&global, remembered);
+        let token = token(&global, remembered, &server)?;
         let out = Out::new(global.output, global.no_color, clock.now());
         Ok(Self { api: Api::new(&server, token), out, contexts, clock, global })
     }
@@ -126,6 +137,13 @@ fn server(global: &Global, remembered: &Contexts) -> String {
 }
 
 fn token(global: &Global, remembered: &Contexts, server: &str) -> Result<Option<String>, Failure> {
+    if let (Some(_), Some(path)) = (&global.token, &global.token_file) {
+        return Err(Failure::usage(format!(
+            "a token is given, and the token file `{}` too",
+            path.display()
+        ))
+        .fix("give one of them; TIDEGATE_TOKEN and TIDEGATE_TOKEN_FILE count as well"));
+    }
     if let Some(token) = &global.token {
         return Ok(Some(token.trim().to_owned()));
     }
