@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: build and run the demo, in the profile the tests use.
 
 use crate::{Failed, args::Args, tools};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
 cargo xtask demo [--exit]
@@ -18,12 +18,13 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     let Some(mut args) = Args::read(words, HELP) else { return Ok(ExitCode::SUCCESS) };
     let exit = args.flag("--exit");
     args.done()?;
-    let mut command = tools::cargo();
-    command.args(["run", "--quiet", "--package", "tidegate", "--", "demo"]);
+    println!("building (the first time takes some minutes)");
+    let binary = tools::tidegate()?;
+    let mut command = Command::new(binary);
+    command.arg("demo");
     if exit {
         command.arg("--exit");
     }
-    println!("building (the first time takes some minutes)");
     let status = command
         .status()
         .map_err(|e| format!("`{}` could not be started: {e}", tools::shown(&command)))?;
