@@ -15,8 +15,12 @@ const BAD_MODEL: &str = r#"{"model":"bad-1","key":"T-1001","response":"Nothing h
 "#;
 
 fn tide() -> Tide {
+    tide_with(common::QUICK_ROLLOUT)
+}
+
+fn tide_with(plan: &str) -> Tide {
     let tide = Tide::start_with(&[
-        (&format!("apps/{APP}/rollout.yaml"), common::QUICK_ROLLOUT),
+        (&format!("apps/{APP}/rollout.yaml"), plan),
         (&format!("apps/{APP}/evals/recordings/bad.jsonl"), BAD_MODEL),
         ("models/bad.yaml", &bad_model()),
     ]);
@@ -70,6 +74,14 @@ fn propose(tide: &Tide, args: &[&str]) -> String {
     change["id"].as_str().unwrap().to_owned()
 }
 
+/// A change of model that no check can know to be bad.
+fn propose_bad_model(tide: &Tide) -> String {
+    let release = format!("apps/{APP}/release.yaml");
+    let text = std::fs::read_to_string(tide.path("ops").join(&release)).unwrap();
+    let edited = tide.write("release.yaml", &text.replace("model: recorded", "model: bad"));
+    propose(tide, &["--file", &format!("{release}=@{}", edited.display())])
+}
+
 fn approve(tide: &Tide, change: &str) -> Ran {
     tide.run("priya", ["change", "approve", change, "--wait"])
 }
@@ -116,11 +128,7 @@ fn a_good_prompt_is_promoted_by_a_commit() {
 fn a_bad_model_goes_back_by_itself_and_one_harmed_answer_is_explained() {
     let mut tide = tide();
     let before = tide.run("ana", ["app", "get", APP, "-o", "json"]).ok().json();
-    let release =
-        std::fs::read_to_string(tide.path("ops").join(format!("apps/{APP}/release.yaml"))).unwrap();
-    let edited = tide.write("release.yaml", &release.replace("model: recorded", "model: bad"));
-    let edit = format!("apps/{APP}/release.yaml=@{}", edited.display());
-    let change = propose(&tide, &["--file", &edit]);
+    let change = propose_bad_model(&tide);
     approve(&tide, &change).ok();
     let report = to_the_end(&tide);
     let harmed = report["example"].as_str().expect("somebody was harmed").to_owned();
@@ -223,4 +231,37 @@ fn bad_minutes_kill_unkill_rollback_and_the_reason_afterwards() {
         .ok();
     tide.git(&ops, &["push", "origin", "again"]).ok();
     tide.run("ana", ["audit", "verify"]).ok();
+}
+
+/// Everything is mirrored before anybody meets it.
+const SHADOW_FIRST: &str = "\
+apiVersion: tidegate/v1
+subject: user
+check_every: 100ms
+steps:
+  - shadow: {share: 100%, until: {requests: 2000}}
+  - weight: {share: 50%, min_requests: 30}
+  - promote: {}
+signals:
+  - {name: rejected, kind: rate, worse: higher, limit: 30%, min_samples: 10, action: rollback}
+after_rollback: {cool_down: 1s}
+";
+
+#[test]
+fn a_bad_model_is_found_in_the_mirror_and_nobody_is_harmed() {
+    let tide = tide_with(SHADOW_FIRST);
+    let change = propose_bad_model(&tide);
+    approve(&tide, &change).ok();
+    let shadow =
+        ["--label-shadow", "--shadow-model", "bad-1", "--rate", "200", "--until-rollout-ends"];
+    let report = tide.traffic("omar", &questions(), &shadow);
+    assert!(report["shadow_labels"].as_u64().unwrap() > 0, "{report}");
+    assert!(report["arms"].get("candidate").is_none(), "{report}");
+    tide.run("ana", ["rollout", "watch", APP]).code(9);
+    let rollout = tide.run("ana", ["rollout", "get", APP, "-o", "json"]).ok().json();
+    assert_eq!(
+        (rollout["step"].as_u64(), rollout["requests_exposed"].as_u64()),
+        (Some(0), Some(0)),
+        "{rollout}"
+    );
 }
