@@ -177,3 +177,32 @@ pub fn tidegate() -> Result<PathBuf, Failed> {
         Err(format!("cargo built `tidegate`, but `{}` is not there", binary.display()))
     }
 }
+
+/// A folder that goes away with its owner.
+#[cfg(test)]
+pub struct Folder(PathBuf);
+
+#[cfg(test)]
+impl Folder {
+    /// An empty one below `target/`.
+    pub fn temporary(name: &str) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = target().join("tmp").join(format!("{name}-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder below the build folder");
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}

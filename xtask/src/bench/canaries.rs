@@ -575,3 +575,55 @@ fn wait(
         std::thread::sleep(Duration::from_millis(300));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> tools::Folder {
+        let folder = tools::Folder::temporary("canaries-test");
+        let row = |source: &str, model: &str, bad: bool| {
+            json!({"source_id": source, "prompt": "p", "model": model, "response": "r", "hallucinated": bad}).to_string()
+        };
+        let rows = [
+            row("1", "Old", false),
+            row("2", "Old", true),
+            row("2", "New", false),
+            row("3", "New", true),
+        ];
+        server::write(&folder.path().join("ragtruth_qa/responses.jsonl"), &rows.join("\n"))
+            .expect("written");
+        folder
+    }
+
+    #[test]
+    fn only_questions_both_models_answered_are_asked() {
+        let folder = data();
+        let rows = read(folder.path(), None).expect("one set is enough");
+        let pairs = ["Old:New=hold".to_owned()];
+        let canaries = given(&pairs, &rows).expect("both models are there");
+        let asked = questions(&canaries[0], &rows).expect("one question");
+        let labels: Vec<_> = asked
+            .iter()
+            .map(|q| (q.base.source.as_str(), q.base.harms, q.candidate.harms))
+            .collect();
+        assert_eq!(labels, [("2", true, false)]);
+        assert_eq!(canaries[0].expected, Decision::Hold);
+    }
+
+    #[test]
+    fn what_is_missing_or_misspelt_is_named() {
+        let folder = data();
+        let rows = read(folder.path(), None).expect("reads");
+        for (pair, word) in [
+            ("Old:New", "rollback|promote|hold"),
+            ("Old:New=later", "rollback|promote|hold"),
+            ("Old:Newer=hold", "`Newer`"),
+        ] {
+            let error = given(&[pair.to_owned()], &rows).err().expect("refused");
+            assert!(error.contains(word), "{error}");
+        }
+        let absent = read(folder.path(), Some(SETS[1])).err().expect("there is no xstest");
+        assert!(absent.contains("xstest"), "{absent}");
+    }
+}

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How often the server is asked what is new.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long one change may take from proposal to its end.
-const DECIDED_WITHIN: Duration = Duration::from_secs(75);
+const DECIDED_WITHIN: Duration = Duration::from_secs(40);
 
 /// Prints the story. Times are UTC.
 pub struct Teller {
