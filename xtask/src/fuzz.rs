@@ -48,7 +48,6 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
             std::fs::create_dir_all(path)
                 .map_err(|e| format!("`{}` cannot be made: {e}", path.display()))?;
         }
-        println!("\n== {target} for {seconds} s");
         let mut command = std::process::Command::new(build.join(HOST).join("release").join(target));
         command
             .arg(&found)
@@ -56,11 +55,32 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
             .arg(format!("-max_total_time={seconds}"))
             .args(["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"])
             .arg(format!("-artifact_prefix={}/", artifacts.display()));
-        tools::run(&mut command).map_err(|why| {
-            format!("{target}: {why}\n  the input lies in `{}`; give it to the target to see the crash again", artifacts.display())
-        })?;
+        println!("{target}: {}", fuzz(&mut command, &artifacts)?);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs one target; gives how many inputs it took. libFuzzer talks a lot, so its
+/// words are only shown if something is wrong.
+fn fuzz(
+    command: &mut std::process::Command,
+    artifacts: &std::path::Path,
+) -> Result<String, Failed> {
+    let output = command
+        .output()
+        .map_err(|e| format!("`{}` could not be started: {e}", tools::shown(command)))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        let done = said.lines().rev().find(|line| line.starts_with("Done "));
+        return Ok(format!("{}, no crash", done.unwrap_or("done").to_lowercase()));
+    }
+    let last: Vec<&str> = said.lines().rev().take(60).collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    Err(format!(
+        "{}\na crash; the input lies in `{}`, give it to the target to see it again",
+        last.join("\n"),
+        artifacts.display()
+    ))
 }
 
 /// What libFuzzer is guided by. No address sanitizer: the workspace forbids
