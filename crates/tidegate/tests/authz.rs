@@ -1,0 +1,136 @@
+//! Who may call what: every route of the control port without a token, and
+//! every write by every role. A permission that changes is a diff of a snapshot.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+
+mod common;
+
+use common::{APP, Tide, send};
+use domain::people::Role;
+
+/// Every route that is not public.
+const ROUTES: &[(&str, &str)] = &[
+    ("GET", "/api/v1/whoami"),
+    ("GET", "/api/v1/git"),
+    ("GET", "/api/v1/gateways"),
+    ("GET", "/api/v1/apps"),
+    ("GET", "/api/v1/apps/support-summary"),
+    ("POST", "/api/v1/apps/support-summary/actions"),
+    ("GET", "/api/v1/changes"),
+    ("POST", "/api/v1/changes"),
+    ("GET", "/api/v1/changes/1"),
+    ("PATCH", "/api/v1/changes/1"),
+    ("GET", "/api/v1/changes/1/diff"),
+    ("GET", "/api/v1/changes/1/checks"),
+    ("POST", "/api/v1/changes/1/approvals"),
+    ("POST", "/api/v1/changes/1/withdraw"),
+    ("GET", "/api/v1/rollouts"),
+    ("GET", "/api/v1/rollouts/ro-1"),
+    ("GET", "/api/v1/rollouts/ro-1/ticks"),
+    ("POST", "/api/v1/rollouts/ro-1/actions"),
+    ("GET", "/api/v1/releases"),
+    ("GET", "/api/v1/releases/rel-00000000"),
+    ("POST", "/api/v1/releases/rel-00000000/clear"),
+    ("GET", "/api/v1/incidents"),
+    ("GET", "/api/v1/incidents/inc-1"),
+    ("POST", "/api/v1/incidents/inc-1/reason"),
+    ("GET", "/api/v1/requests"),
+    ("GET", "/api/v1/requests/req_aaaaaaaaaaaaaaaaaaaaaaaa/explain"),
+    ("GET", "/api/v1/people"),
+    ("POST", "/api/v1/people"),
+    ("GET", "/api/v1/tokens"),
+    ("POST", "/api/v1/tokens"),
+    ("DELETE", "/api/v1/tokens/000000000000"),
+    ("GET", "/api/v1/audit"),
+    ("GET", "/api/v1/audit/verify"),
+    ("GET", "/api/v1/audit/0/proof"),
+    ("GET", "/git/ops.git/info/refs?service=git-upload-pack"),
+    ("POST", "/git/ops.git/git-receive-pack"),
+    ("GET", "/internal/v1/snapshot?after=0"),
+    (
+        "GET",
+        "/internal/v1/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    ),
+    ("POST", "/internal/v1/telemetry"),
+    ("POST", "/internal/v1/kills"),
+];
+
+/// Every write, with a body that reads.
+const WRITES: &[(&str, &str, &str)] = &[
+    ("propose", "/api/v1/changes", r#"{"app": "nothing", "why": "because it is a test"}"#),
+    ("roll back", "/api/v1/apps/support-summary/actions", r#"{"kind": "rollback"}"#),
+    (
+        "unkill",
+        "/api/v1/apps/support-summary/actions",
+        r#"{"kind": "unkill", "reason": "because it is a test"}"#,
+    ),
+    ("kill", "/api/v1/apps/support-summary/actions", r#"{"kind": "kill"}"#),
+    ("pause a rollout", "/api/v1/rollouts/ro-1/actions", r#"{"kind": "pause"}"#),
+    (
+        "promote early",
+        "/api/v1/rollouts/ro-1/actions",
+        r#"{"kind": "promote", "reason": "because it is a test"}"#,
+    ),
+    (
+        "clear a release",
+        "/api/v1/releases/rel-00000000/clear",
+        r#"{"reason": "because it is a test"}"#,
+    ),
+    ("give a reason", "/api/v1/incidents/inc-99/reason", r#"{"reason": "because it is a test"}"#),
+    ("add a person", "/api/v1/people", r#"{"name": "eve", "roles": ["auditor"]}"#),
+    ("make a token for another", "/api/v1/tokens", r#"{"person": "admin"}"#),
+    ("make a token for a gateway", "/api/v1/tokens", r#"{"gateway": true}"#),
+];
+
+#[test]
+fn without_a_token_nothing_but_the_log_and_health_is_served() {
+    let tide = Tide::start();
+    for (method, path) in ROUTES {
+        for auth in [None, Some("Bearer tgp_wrong"), Some("Basic eDp3cm9uZw==")] {
+            let headers: Vec<_> =
+                auth.map(|a| ("authorization", a.to_owned())).into_iter().collect();
+            let (status, headers, body) = send(method, &tide.control, path, &headers, "{}");
+            assert_eq!(status, 401, "{method} {path}: {body}");
+            assert!(headers["www-authenticate"].starts_with("Basic"), "git must know to ask");
+        }
+    }
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/log/checkpoint",
+        "/log/vkey",
+        "/log/tile/entries/000.p/1",
+    ] {
+        assert_eq!(send("GET", &tide.control, path, &[], "").0, 200, "{path}");
+    }
+}
+
+#[test]
+fn what_each_role_may() {
+    let tide = Tide::start();
+    let prompt = tide.write("prompt.j2", "Summarise in {{ language }}.\n");
+    let prompt = format!("@{}", prompt.display());
+    let why = "because it is a test";
+    tide.people(&[("ana", "editor"), ("priya", "approver")]);
+    tide.run("ana", ["change", "create", "-a", APP, "--why", why, "--prompt", &prompt, "--wait"])
+        .ok();
+    tide.run("priya", ["change", "approve", "1", "--wait"]).ok();
+    let mut table = format!("{:<28}", "");
+    for role in Role::ALL {
+        tide.people(&[(&format!("p-{role}"), role.key())]);
+        table.push_str(&format!("{:<10}", role.key()));
+    }
+    for (what, path, body) in WRITES {
+        table.push_str(&format!("\n{what:<28}"));
+        for role in Role::ALL {
+            let token = tide.token(&format!("p-{role}"));
+            let auth = [("authorization", format!("Bearer {token}"))];
+            let (status, _, _) = send("POST", &tide.control, path, &auth, body);
+            table.push_str(&format!("{:<10}", if status == 403 { "no" } else { "may" }));
+        }
+    }
+    let table: Vec<_> = table.lines().map(str::trim_end).collect();
+    insta::assert_snapshot!(table.join("\n"));
+    assert_eq!(tide.run("admin", ["app", "list"]).ok().stdout.split('\t').next(), Some(APP));
+}
