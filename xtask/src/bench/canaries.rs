@@ -406,7 +406,7 @@ fn one(
     let in_words = |e: Failed| format!("{} -> {}: {e}", canary.base, canary.candidate);
     let rollout = propose(server, people, folder, canary).map_err(in_words)?;
     let traffic = traffic(folder, canary, asked)?;
-    replay(server, people, canary, &traffic).map_err(in_words)?;
+    let harmed = replay(server, people, canary, &traffic).map_err(in_words)?;
     let (decision, last) = wait(server, people, &rollout, began).map_err(in_words)?;
     let number = |pointer: &str| last.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     let reason = ["/decision/text", "/report/summary/text"]
@@ -422,14 +422,9 @@ fn one(
         right: decision == canary.expected,
         questions: asked.len(),
         requests: number("/requests_exposed"),
-        harmed: harmed(&last, canary.set.signal).unwrap_or_else(|| number("/requests_harmed")),
+        harmed,
         reason: format!("{reason}{}", measured(&last, canary.set.signal)),
     })
-}
-
-/// Bad answers of the candidate by the signal, deduplicated by question.
-fn harmed(rollout: &Value, signal: &str) -> Option<u64> {
-    verdict(rollout, signal)?.pointer("/candidate/bad")?.as_u64()
 }
 
 fn verdict<'a>(rollout: &'a Value, signal: &str) -> Option<&'a Value> {
@@ -512,8 +507,13 @@ fn traffic(folder: &Path, canary: &Canary, asked: &[Question<'_>]) -> Result<Pat
 }
 
 /// Sends every question often enough for both models to answer it, or until the
-/// rollout has ended.
-fn replay(server: &Server, people: &People, canary: &Canary, traffic: &Path) -> Result<(), Failed> {
+/// rollout has ended. Gives how many of the candidate's answers did harm.
+fn replay(
+    server: &Server,
+    people: &People,
+    canary: &Canary,
+    traffic: &Path,
+) -> Result<u64, Failed> {
     let (file, repeat) = (traffic.display().to_string(), REPEAT.to_string());
     let words = [
         "traffic",
@@ -540,7 +540,7 @@ fn replay(server: &Server, people: &People, canary: &Canary, traffic: &Path) -> 
     if count("sent") == 0 || count("unanswered") + count("labels_failed") > 0 || errors > 0 {
         return Err(format!("the traffic of {} did not go through: {report}", canary.app));
     }
-    Ok(())
+    Ok(count("harmed"))
 }
 
 /// Waits until the rollout is decided, or has looked often enough at all of the
