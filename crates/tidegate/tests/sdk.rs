@@ -5,12 +5,7 @@
 //! Python that has the packages of `tests/sdk/requirements.txt`, and `npm ci` in
 //! `tests/sdk` fetches the other.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests may panic"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};

@@ -16,12 +16,7 @@
 //! TIDEGATE_KILL_SEED replays the moments of a run, TIDEGATE_KILLS changes how
 //! many there are.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests may panic"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
 
 mod people;
 mod story;
