@@ -86,7 +86,8 @@ fn facts(out: &Out, why: &WhyView) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The two release tuples side by side; changed rows are marked.
+/// The two release tuples side by side, changed rows marked; one alone if the
+/// answer came from the last good release itself.
 fn components(out: &Out, why: &WhyView) -> String {
     let label = |c: &Option<domain::component::Component>| {
         c.as_ref().map_or_else(
@@ -94,30 +95,27 @@ fn components(out: &Out, why: &WhyView) -> String {
             |c| format!("{} {}", c.label(), c.digest.hex().get(..8).unwrap_or_default()),
         )
     };
-    let good = why.last_good.as_ref().map_or_else(|| "–".to_owned(), |r| out.release(&r.id));
-    let titles = [
-        String::new(),
-        "COMPONENT".to_owned(),
-        format!("LAST GOOD {good}"),
-        format!("THIS ANSWER {}", out.release(&why.release.id)),
-    ];
-    let rows: Vec<Vec<String>> = if why.differences.is_empty() {
-        why.release
+    let this = format!("THIS ANSWER {}", out.release(&why.release.id));
+    let Some(good) = &why.last_good else {
+        let titles = ["COMPONENT".to_owned(), this];
+        let rows: Vec<Vec<String>> = why
+            .release
             .manifest
             .components
             .iter()
-            .map(|(kind, c)| {
-                vec![String::new(), kind.to_string(), String::new(), label(&Some(c.clone()))]
-            })
-            .collect()
-    } else {
-        why.differences
-            .iter()
-            .map(|d| {
-                let mark = if d.same() { " " } else { "≠" };
-                vec![mark.to_owned(), d.kind.to_string(), label(&d.before), label(&d.after)]
-            })
-            .collect()
+            .map(|(kind, c)| vec![kind.to_string(), label(&Some(c.clone()))])
+            .collect();
+        return table(&titles, &rows, out.tty);
     };
+    let good = format!("LAST GOOD {}", out.release(&good.id));
+    let titles = [String::new(), "COMPONENT".to_owned(), good, this];
+    let rows: Vec<Vec<String>> = why
+        .differences
+        .iter()
+        .map(|d| {
+            let mark = if d.same() { " " } else { "≠" };
+            vec![mark.to_owned(), d.kind.to_string(), label(&d.before), label(&d.after)]
+        })
+        .collect();
     table(&titles, &rows, out.tty)
 }
