@@ -33,7 +33,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     println!("building the fuzz targets (the first time takes some minutes)");
     tools::run(
         tools::cargo()
-            .args(["build", "--quiet", "--release", "--locked", "--manifest-path"])
+            .args(["build", "--quiet", "--release", "--manifest-path"])
             .arg(folder.join("Cargo.toml"))
             .arg("--target-dir")
             .arg(&build)
