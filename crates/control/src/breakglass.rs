@@ -25,7 +25,7 @@ impl Control {
     ///
     /// # Errors
     /// `not_allowed`, `changed_meanwhile` (only if a generation was sent),
-    /// `nothing_to_go_back_to`, `reason_missing` (un-kill).
+    /// `rolled_back_already`, `nothing_to_go_back_to`, `reason_missing` (un-kill).
     pub async fn app_action(
         &self,
         caller: &Caller,
@@ -39,13 +39,18 @@ impl Control {
             return Err(Problem::new(
                 ProblemKind::Conflict,
                 "changed_meanwhile",
-                format!("{app} moved on: you looked at version {expected}, it is now {}", record.generation),
+                format!(
+                    "{app} moved on: you looked at version {expected}, it is now {}",
+                    record.generation
+                ),
                 "look again before you act",
             ));
         }
         match action.kind.as_str() {
             "rollback" => match record.doc.rollout {
-                Some(id) if action.to.is_none() => self.rollout_action(caller, id, None, action).await,
+                Some(id) if action.to.is_none() => {
+                    self.rollout_action(caller, id, None, action).await
+                }
                 _ => self.roll_back_production(caller, record, action).await,
             },
             "kill" => self.kill(caller, record, action).await,
@@ -76,7 +81,15 @@ impl Control {
         }
         let now = self.clock.now();
         let leaving = app.doc.history.last().cloned();
-        let target = target(&app.doc, action.to.as_deref())?;
+        let target = match action.to.as_deref() {
+            Some(wanted) => named_target(&app.doc, wanted)?,
+            None => {
+                let good =
+                    self.good_before(&app.doc, app.doc.history.len(), app.doc.production).await?;
+                refuse_repeat(&app.doc, good, now)?;
+                good.ok_or_else(|| nothing_to_go_back_to(&app.doc.app))?
+            }
+        };
         let suspect = app.doc.production;
         let mut tx = Tx::new(now);
         app.doc.production = target;
@@ -97,8 +110,9 @@ impl Control {
                 "from" => suspect.short(), "to" => target.short(),
             },
         );
-        let mut incident =
-            self.new_incident(&app.doc.app, IncidentKind::BreakGlassRollback, now, what.clone()).await?;
+        let mut incident = self
+            .new_incident(&app.doc.app, IncidentKind::BreakGlassRollback, now, what.clone())
+            .await?;
         incident.suspect = Some(suspect);
         incident.restored = Some(target);
         incident.differences = self.release_diff(target, suspect).await?;
@@ -256,6 +270,23 @@ impl Control {
         Ok(())
     }
 
+    /// The newest release that was production before `before` in the app's
+    /// history, is not `present`, and has not failed.
+    pub(crate) async fn good_before(
+        &self,
+        app: &AppRecord,
+        before: usize,
+        present: ReleaseId,
+    ) -> Result<Option<ReleaseId>, Problem> {
+        for release in app.history.iter().take(before).rev().map(|p| p.release) {
+            let failed = self.store.get::<DeniedRecord>(Kind::Denied, release).await?.is_some();
+            if release != present && !failed {
+                return Ok(Some(release));
+            }
+        }
+        Ok(None)
+    }
+
     async fn cool_down(&self, app: &AppName) -> Result<domain::units::Span, Problem> {
         let main = self.main().await?;
         Ok(main.desired.policy(app).map_or_else(
@@ -284,21 +315,50 @@ impl Control {
     }
 }
 
-/// The release to go back to: the one named, or the last one that is not the
-/// present one.
-fn target(app: &AppRecord, to: Option<&str>) -> Result<ReleaseId, Problem> {
-    let earlier = || app.history.iter().rev().map(|p| p.release).filter(|r| *r != app.production);
-    let Some(wanted) = to else {
-        return earlier().next().ok_or_else(|| {
-            Problem::new(
-                ProblemKind::Refused,
-                "nothing_to_go_back_to",
-                format!("{} has had no other release in production", app.app),
-                "stop it with `tidegate kill` instead; users then get the fallback answer",
-            )
-        });
-    };
-    let mut found: Vec<_> = earlier().filter(|r| r.matches(wanted)).collect();
+/// A plain rollback while the app still cools down from one is a second press
+/// or a second person: it must not take the good release away.
+fn refuse_repeat(app: &AppRecord, good: Option<ReleaseId>, now: Timestamp) -> Result<(), Problem> {
+    if app.cool_down_until.is_none_or(|until| until <= now) {
+        return Ok(());
+    }
+    let further = good.map_or_else(
+        || "to stop it too, throw the kill switch with `tidegate kill`".to_owned(),
+        |release| format!("to go further back, name the release: `--to {}`", release.short()),
+    );
+    Err(Problem::new(
+        ProblemKind::Conflict,
+        "rolled_back_already",
+        format!(
+            "{} was rolled back moments ago; everyone has {}, the last good release",
+            app.app,
+            app.production.short()
+        ),
+        further,
+    ))
+}
+
+fn nothing_to_go_back_to(app: &AppName) -> Problem {
+    Problem::new(
+        ProblemKind::Refused,
+        "nothing_to_go_back_to",
+        format!("{app} has had no other release in production that did not fail"),
+        "stop it with `tidegate kill` instead; users then get the fallback answer",
+    )
+}
+
+/// The earlier production release a person named.
+fn named_target(app: &AppRecord, wanted: &str) -> Result<ReleaseId, Problem> {
+    if app.production.matches(wanted) {
+        return Err(Problem::new(
+            ProblemKind::Refused,
+            "live_already",
+            format!("{} is what everybody has already", app.production.short()),
+            "name an earlier release; `tidegate release list` shows them",
+        )
+        .at("to"));
+    }
+    let mut found: Vec<_> =
+        app.history.iter().map(|p| p.release).filter(|r| r.matches(wanted)).collect();
     found.sort();
     found.dedup();
     match found.as_slice() {

@@ -64,7 +64,7 @@ impl Control {
     }
 
     /// The release to compare with: what everyone else had; for an answer of
-    /// production itself, the release before it.
+    /// production itself, the release before it that did not fail.
     async fn last_good(
         &self,
         served: &RequestRecord,
@@ -82,11 +82,10 @@ impl Control {
 
     async fn before(&self, served: &RequestRecord) -> Result<Option<ReleaseId>, Problem> {
         let app = self.app_record(&served.app).await?.doc;
-        let at = app.history.iter().rposition(|p| p.release == served.release);
-        Ok(at
-            .and_then(|at| at.checked_sub(1))
-            .and_then(|before| app.history.get(before))
-            .map(|p| p.release))
+        match app.history.iter().rposition(|p| p.release == served.release) {
+            Some(at) => self.good_before(&app, at, served.release).await,
+            None => Ok(None),
+        }
     }
 
     async fn feedback_on(&self, id: &RequestId) -> Result<Vec<FeedbackView>, Problem> {
@@ -105,7 +104,10 @@ impl Control {
             .collect())
     }
 
-    async fn view_release(&self, record: &ReleaseRecord) -> Result<crate::views::ReleaseView, Problem> {
+    async fn view_release(
+        &self,
+        record: &ReleaseRecord,
+    ) -> Result<crate::views::ReleaseView, Problem> {
         release_view(self, record).await
     }
 }

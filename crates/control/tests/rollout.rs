@@ -5,17 +5,21 @@
 mod common;
 
 use common::{House, app};
-use tidegate_control::problem::ProblemKind;
-use tidegate_control as control;
-use tidegate_control::views::{NewAction, NewApproval};
 use domain::approval::Decision;
 use domain::change::ChangeState;
 use domain::people::Role;
 use domain::rollout::Phase;
 use domain::routing::Arm;
 use store::AuditQuery;
+use tidegate_control as control;
+use tidegate_control::problem::ProblemKind;
+use tidegate_control::views::{NewAction, NewApproval};
 
-async fn run(house: &House, id: domain::ids::RolloutId, rejected: impl Fn(Arm, u64) -> bool) -> Phase {
+async fn run(
+    house: &House,
+    id: domain::ids::RolloutId,
+    rejected: impl Fn(Arm, u64) -> bool,
+) -> Phase {
     for _ in 0..400 {
         house.traffic(40, &rejected).await;
         house.pass(1000).await;
@@ -81,12 +85,18 @@ async fn a_bad_change_goes_back_by_itself_and_stays_out() {
     let again = house.propose("Insult {{ name }}.\n").await;
     let again = house.control.change(&house.ana(), again).await.unwrap();
     assert_eq!(again.state, ChangeState::NeedsFixes);
-    let codes: Vec<_> = again.report.unwrap().gates.into_iter().flat_map(|g| g.findings).map(|f| f.code).collect();
+    let codes: Vec<_> =
+        again.report.unwrap().gates.into_iter().flat_map(|g| g.findings).map(|f| f.code).collect();
     assert!(codes.contains(&"release_denied".to_owned()), "{codes:?}");
     let denied = view.candidate.to_string();
-    let refused = house.control.clear_release(&house.ana(), &denied, "it was the traffic's fault").await;
+    let refused =
+        house.control.clear_release(&house.ana(), &denied, "it was the traffic's fault").await;
     assert_eq!(refused.unwrap_err().kind, ProblemKind::NotAllowed);
-    house.control.clear_release(&house.priya(), &denied, "it was the traffic's fault").await.unwrap();
+    house
+        .control
+        .clear_release(&house.priya(), &denied, "it was the traffic's fault")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -101,8 +111,15 @@ async fn a_promotion_that_git_does_not_take_can_still_be_rolled_back() {
     let promote = action("promote", Some("we are sure of this one"));
     house.control.rollout_action(&house.priya(), rollout, None, promote).await.unwrap();
     house.pass(1000).await;
-    assert_eq!(house.control.rollout(&house.omar(), rollout).await.unwrap().phase, Phase::Promoting);
-    house.control.rollout_action(&house.omar(), rollout, None, action("rollback", None)).await.unwrap();
+    assert_eq!(
+        house.control.rollout(&house.omar(), rollout).await.unwrap().phase,
+        Phase::Promoting
+    );
+    house
+        .control
+        .rollout_action(&house.omar(), rollout, None, action("rollback", None))
+        .await
+        .unwrap();
     let exposed = house.snapshot().await.1.apps[&app()].rollout.clone();
     assert!(exposed.is_none_or(|r| r.exposure.weight == domain::units::Share::NONE));
     std::fs::rename(&away, &git).unwrap();
@@ -110,7 +127,10 @@ async fn a_promotion_that_git_does_not_take_can_still_be_rolled_back() {
         house.heartbeat().await;
         house.pass(1000).await;
     }
-    assert_eq!(house.control.rollout(&house.omar(), rollout).await.unwrap().phase, Phase::RolledBack);
+    assert_eq!(
+        house.control.rollout(&house.omar(), rollout).await.unwrap().phase,
+        Phase::RolledBack
+    );
     let git = house.control.git_status(&house.ana()).await.unwrap();
     assert_eq!((git.drift, git.pending), (Vec::new(), Vec::new()));
     let app = house.control.app(&house.ana(), &app()).await.unwrap();
@@ -134,7 +154,10 @@ async fn the_second_of_two_operators_gets_a_conflict() {
     let id = house.propose("Greet {{ name }} again.\n").await;
     let rollout = house.approve(id).await;
     let seen = house.control.rollout(&house.omar(), rollout).await.unwrap().generation;
-    let pause = house.control.rollout_action(&house.omar(), rollout, Some(seen), action("pause", None)).await;
+    let pause = house
+        .control
+        .rollout_action(&house.omar(), rollout, Some(seen), action("pause", None))
+        .await;
     pause.unwrap();
     let second = house
         .control
@@ -177,11 +200,13 @@ async fn kill_and_unkill_reach_the_snapshot_and_need_a_reason_afterwards() {
     house.heartbeat().await;
     let refused = house.control.app_action(&house.ana(), &app(), None, action("kill", None)).await;
     assert_eq!(refused.unwrap_err().kind, ProblemKind::NotAllowed);
-    let killed = house.control.app_action(&house.omar(), &app(), None, action("kill", None)).await.unwrap();
+    let killed =
+        house.control.app_action(&house.omar(), &app(), None, action("kill", None)).await.unwrap();
     assert!(house.snapshot().await.1.apps[&app()].killed.is_some());
     let incident = killed.incident.unwrap();
     house.pass(3_601_000).await;
-    let query = AuditQuery { action: Some("incident.reason_overdue".to_owned()), ..AuditQuery::default() };
+    let query =
+        AuditQuery { action: Some("incident.reason_overdue".to_owned()), ..AuditQuery::default() };
     assert_eq!(house.control.audit(&house.ana(), query).await.unwrap().items.len(), 1);
     house.control.give_reason(&house.omar(), incident, "answers were rude").await.unwrap();
     let back = action("unkill", Some("the provider fixed it"));
@@ -193,7 +218,8 @@ async fn kill_and_unkill_reach_the_snapshot_and_need_a_reason_afterwards() {
 async fn production_goes_back_to_the_release_before_and_git_follows() {
     let house = House::new().await;
     let first = house.control.app(&house.ana(), &app()).await.unwrap().production;
-    let nothing = house.control.app_action(&house.omar(), &app(), None, action("rollback", None)).await;
+    let nothing =
+        house.control.app_action(&house.omar(), &app(), None, action("rollback", None)).await;
     assert_eq!(nothing.unwrap_err().code, "nothing_to_go_back_to");
     let change = house.propose("Greet {{ name }} warmly.\n").await;
     let rollout = house.approve(change).await;
@@ -207,6 +233,26 @@ async fn production_goes_back_to_the_release_before_and_git_follows() {
     let change = house.control.change(&house.ana(), change).await.unwrap();
     assert_eq!(change.state, ChangeState::RolledBack);
     assert!(change.revert_commit.is_some());
+}
+
+#[tokio::test]
+async fn a_second_rollback_never_brings_the_failed_release_back() {
+    let house = House::new().await;
+    let first = house.control.app(&house.ana(), &app()).await.unwrap().production.unwrap();
+    let change = house.propose("Greet {{ name }} warmly.\n").await;
+    let rollout = house.approve(change).await;
+    run(&house, rollout, |_, i| i % 50 == 0).await;
+    let omar = house.omar();
+    let (control, app) = (house.control.clone(), app());
+    let again = || control.app_action(&omar, &app, None, action("rollback", None));
+    again().await.unwrap();
+    // A second press, or a second person.
+    assert_eq!(again().await.unwrap_err().code, "rolled_back_already");
+    assert_eq!(house.snapshot().await.1.apps[&app].production, first);
+    // Later it is no repetition, but what failed is still nothing to go back to.
+    house.pass(24 * 3_600_000).await;
+    assert_eq!(again().await.unwrap_err().code, "nothing_to_go_back_to");
+    assert_eq!(house.snapshot().await.1.apps[&app].production, first);
 }
 
 #[tokio::test]
