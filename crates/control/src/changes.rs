@@ -341,18 +341,26 @@ impl Control {
         now: Timestamp,
     ) -> Result<(), Problem> {
         let repo = self.repo.clone();
-        let (info, apps) = blocking(move || {
+        let (info, paths, apps) = blocking(move || {
             let main = repo.head()?;
             let base = repo.merge_base(main, head)?.unwrap_or(main);
             let paths = repo.changed_paths(base, head)?;
             let desired = opsrepo::parse(&repo.files(head)?).0;
-            Ok((repo.info(head)?, desired.apps_touched(paths.iter().map(String::as_str))))
+            let apps = desired.apps_touched(paths.iter().map(String::as_str));
+            Ok((repo.info(head)?, paths, apps))
         })
         .await?;
         // An app that is new on this branch starts when the change is merged.
         let known: BTreeSet<_> =
             self.all::<AppRecord>(Kind::App).await?.into_iter().map(|a| a.doc.app).collect();
-        let Some(app) = apps.iter().find(|a| known.contains(a)).or(apps.first()) else {
+        // Files nobody can read name their app by where they lie: it is the
+        // checks that tell the author what is wrong with them.
+        let beneath = |app: &&AppName| {
+            let folder = format!("apps/{app}/");
+            paths.iter().any(|path| path.starts_with(&folder))
+        };
+        let app = apps.iter().find(|a| known.contains(a)).or(apps.first());
+        let Some(app) = app.or_else(|| known.iter().find(beneath)) else {
             tracing::info!(branch, "a pushed branch touches no app; it becomes no change");
             return Ok(());
         };
