@@ -219,7 +219,7 @@ impl Control {
         self.finish_action(what, app.doc.rollout, None).await
     }
 
-    async fn close_kill_incidents(
+    pub(crate) async fn close_kill_incidents(
         &self,
         tx: &mut Tx,
         app: &AppName,

@@ -62,9 +62,11 @@ impl Control {
                     incidents::set_reason(&mut incident, Some(&kill.reason), now);
                     incidents::create(&mut tx, &incident, actor);
                 }
-                (_, false, Some(_)) => {
+                // Only a kill from before it: one thrown since then stands.
+                (_, false, Some(thrown)) if thrown.since <= kill.at => {
                     app.doc.killed = None;
                     update_app(&mut tx, &app);
+                    self.close_kill_incidents(&mut tx, &kill.app, now).await?;
                 }
                 _ => {}
             }
