@@ -46,6 +46,9 @@ impl Caller {
 
 /// The roles that grant a permission, in words.
 fn granting(permission: Permission) -> String {
+    if domain::people::Role::ALL.into_iter().all(|role| may(&[role].into(), permission)) {
+        return "of anybody here, and this person has none".to_owned();
+    }
     let names: Vec<_> = domain::people::Role::ALL
         .into_iter()
         .filter(|role| may(&[*role].into(), permission))
@@ -64,7 +67,8 @@ impl Control {
     ///
     /// # Errors
     /// `not_signed_in` for an unknown, expired or revoked token, or one that
-    /// speaks for no person.
+    /// speaks for no person; `not_allowed` for somebody whose roles were all
+    /// taken away, who may not even read.
     pub async fn authenticate(&self, secret: &str, source: Option<String>) -> Result<Caller, Problem> {
         let token = self.token(secret).await?;
         let Some(name) = token.person else {
@@ -75,7 +79,9 @@ impl Control {
             .get::<Person>(Kind::Person, name.as_str())
             .await?
             .ok_or_else(|| not_signed_in("the person this token belongs to no longer exists"))?;
-        Ok(Caller { person: person.doc, source })
+        let caller = Caller { person: person.doc, source };
+        caller.must(Permission::Read)?;
+        Ok(caller)
     }
 
     /// May this token join as a gateway?
