@@ -18,7 +18,7 @@ use domain::incident::{Incident, IncidentKind};
 use domain::params;
 use domain::people::{Permission, Role};
 use domain::rollout::{
-    Action, Command, CommandError, Observation, Phase, RolloutState, apply, step,
+    Action, Command, CommandError, Observation, PauseCause, Phase, RolloutState, apply, step,
 };
 use domain::sentence::Sentence;
 use domain::units::Timestamp;
@@ -30,12 +30,16 @@ const MAX_RETRIES: u32 = 10;
 impl Control {
     /// One look at every rollout under way.
     pub(crate) async fn look_at_rollouts(&self) -> Result<(), Problem> {
+        let mut failed = Ok(());
         for app in self.all::<AppRecord>(Kind::App).await? {
-            if let Some(id) = app.doc.rollout {
-                self.look_at(id).await?;
+            // One that cannot be looked at keeps no other from its limits.
+            if let Some(id) = app.doc.rollout
+                && let Err(problem) = self.look_at(id).await
+            {
+                failed = Err(problem);
             }
         }
-        Ok(())
+        failed
     }
 
     async fn look_at(&self, id: RolloutId) -> Result<(), Problem> {
@@ -82,14 +86,15 @@ impl Control {
         Ok(())
     }
 
-    /// A look is due when the plan says so, or when something is settling.
+    /// A look is due when the plan says so, when something is settling, or when
+    /// the clock was set back: limits must not wait until it has caught up.
     fn is_due(&self, record: &RolloutRecord, now: Timestamp) -> bool {
         let settling = matches!(record.state.phase, Phase::Promoting | Phase::RollingBack);
         settling
             || record
                 .state
                 .last_check
-                .is_none_or(|last| now.since(last) >= record.state.policy.check_every)
+                .is_none_or(|last| now < last || now.since(last) >= record.state.policy.check_every)
     }
 
     fn observe(
@@ -247,7 +252,7 @@ impl Control {
             let now = self.clock.now();
             let record = self.rollout_record(id).await?;
             may_command(caller, &command, &record.doc.state)?;
-            if command == Command::Approve || command == Command::Promote {
+            if is_a_yes(&command, &record.doc.state) {
                 self.not_own_change(caller, &record.doc.state).await?;
             }
             let (state, actions) = apply(&record.doc.state, &command, caller.name(), expected, now)
@@ -465,6 +470,20 @@ fn command(action: &NewAction) -> Result<Command, Problem> {
         .at("reason"));
     }
     Ok(command)
+}
+
+/// True for what an author may not say about their own change: an approval, a
+/// promotion, and going on after a signal spoke against it.
+fn is_a_yes(command: &Command, state: &RolloutState) -> bool {
+    let by_signal = matches!(
+        state.phase,
+        Phase::Paused { cause: PauseCause::Signal | PauseCause::NoEvidence, .. }
+    );
+    match command {
+        Command::Approve | Command::Promote => true,
+        Command::Resume => by_signal,
+        Command::Pause | Command::Rollback => false,
+    }
 }
 
 fn may_command(caller: &Caller, command: &Command, state: &RolloutState) -> Result<(), Problem> {
