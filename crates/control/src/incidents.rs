@@ -50,7 +50,7 @@ impl EntryBuilder {
 
     /// Why.
     pub(crate) fn because(mut self, reason: Option<&str>) -> Self {
-        self.0.reason = reason.map(checks::redact::redact);
+        self.0.reason = reason.map(|r| clipped(&checks::redact::redact(r)));
         self
     }
 
@@ -73,10 +73,21 @@ impl From<EntryBuilder> for Entry {
     }
 }
 
+/// Longest reason in an entry, in characters: an entry that does not fit the log
+/// would keep what it is about from happening.
+const MAX_REASON: usize = 4000;
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Puts the reason in, or the time by which it must follow.
 pub(crate) fn set_reason(incident: &mut Incident, reason: Option<&str>, now: Timestamp) {
     match reason.map(str::trim).filter(|r| !r.is_empty()) {
-        Some(reason) => incident.reason = Some(reason.to_owned()),
+        Some(reason) => incident.reason = Some(checks::redact::redact(reason)),
         None if incident.opened_by.is_some() => {
             incident.reason_due = Some(now.plus(REASON_WITHIN));
         }
