@@ -58,6 +58,19 @@ impl Control {
         Ok(cells)
     }
 
+    /// Cells that come later than cells usually change, from a gateway that was
+    /// cut off, are evidence like any other: what was settled is read again.
+    pub(crate) async fn recall_evidence(&self, cells: &[(CellKey, Cell)]) {
+        let mut kept = self.evidence.lock().await;
+        for (key, _) in cells {
+            if let Some(id) = key.rollout
+                && kept.get(&id).is_some_and(|evidence| key.second < evidence.until)
+            {
+                kept.remove(&id);
+            }
+        }
+    }
+
     /// A rollout ended: its cells are not needed any more.
     pub(crate) async fn forget_evidence(&self, id: RolloutId) {
         self.evidence.lock().await.remove(&id);

@@ -38,7 +38,9 @@ impl Control {
         if empty {
             return Ok(Ingested::default());
         }
-        Ok(self.store.ingest(&batch, self.clock.now()).await?)
+        let ingested = self.store.ingest(&batch, self.clock.now()).await?;
+        self.recall_evidence(&batch.cells).await;
+        Ok(ingested)
     }
 
     fn saw(&self, gateway: &GatewayName, serving: Generation) {
