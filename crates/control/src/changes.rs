@@ -23,6 +23,8 @@ use store::{Index, Kind, Query, Tx, Versioned};
 
 /// Fewest characters of a justification.
 const MIN_WHY: usize = 10;
+/// Most characters of a justification.
+const MAX_WHY: usize = 4000;
 /// Most characters of a title.
 const MAX_TITLE: usize = 100;
 /// Most files in one change.
@@ -42,6 +44,14 @@ impl Control {
                 "why_missing",
                 "a change needs a justification of at least 10 characters",
                 "say in one sentence why; approvers and auditors read it",
+                "why",
+            ));
+        }
+        if new.why.chars().count() > MAX_WHY {
+            return Err(invalid(
+                "why_too_long",
+                "a justification has at most 4000 characters",
+                "say it shorter; details belong in the files",
                 "why",
             ));
         }
@@ -160,8 +170,32 @@ impl Control {
             effect: format!("change/{id}/{}", change.generation.next()),
         };
         let head = self.commit_edits(caller, commit, now).await?;
-        self.move_change(change, head, caller.name(), caller.source.as_deref(), now).await?;
+        self.follow_commit(caller, change, head, now).await?;
         self.change(caller, id).await
+    }
+
+    /// Records the commit an update made. The gates may have written their report
+    /// in between; the commit is made, so the record must follow it, or the two
+    /// would stay apart and no later update could be told from a lost one.
+    async fn follow_commit(
+        &self,
+        caller: &Caller,
+        mut change: Versioned<Change>,
+        head: CommitId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let (id, began) = (change.doc.id, change.doc.head.clone());
+        loop {
+            let source = caller.source.as_deref();
+            let moved = self.move_change(change, head, caller.name(), source, now).await;
+            let Err(problem) = moved else { return Ok(()) };
+            let fresh = self.change_record(id).await?;
+            let only_checked = fresh.doc.state.is_open() && fresh.doc.head == began;
+            if problem.kind != ProblemKind::Conflict || !only_checked {
+                return Err(problem);
+            }
+            change = fresh;
+        }
     }
 
     /// The branch is at another commit: check it anew.
@@ -297,12 +331,36 @@ impl Control {
     /// alone.
     pub(crate) async fn take_in_pushes(&self) -> Result<(), Problem> {
         let repo = self.repo.clone();
+        let mut failed = Ok(());
+        // Branches with a push that waits: those after it must not overtake it.
+        let mut waiting = BTreeSet::new();
         for push in blocking(move || repo.take_pushes()).await? {
-            for update in &push.updates {
-                self.take_in(&push, update).await?;
+            match self.take_in_push(&push, &waiting).await {
+                Ok(()) => {
+                    let repo = self.repo.clone();
+                    blocking(move || repo.push_done(&push.id)).await?;
+                }
+                Err(problem) => {
+                    waiting.extend(push.updates.into_iter().map(|u| u.branch));
+                    failed = Err(problem);
+                }
             }
-            let repo = self.repo.clone();
-            blocking(move || repo.push_done(&push.id)).await?;
+        }
+        failed
+    }
+
+    async fn take_in_push(&self, push: &Push, waiting: &BTreeSet<String>) -> Result<(), Problem> {
+        if push.updates.iter().any(|u| waiting.contains(&u.branch)) {
+            return Err(wrong("a push", &"an earlier one of the same branch is not taken in yet"));
+        }
+        for update in &push.updates {
+            match self.take_in(push, update).await {
+                // What cannot be read today cannot be read tomorrow either.
+                Err(problem) if matches!(problem.kind, ProblemKind::Invalid | ProblemKind::NotFound) => {
+                    tracing::warn!(branch = update.branch, %problem, "a pushed branch becomes no change");
+                }
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -367,6 +425,7 @@ impl Control {
         let subject = info.subject().chars().take(MAX_TITLE).collect::<String>();
         let body = info.message.lines().skip(1).collect::<Vec<_>>().join("\n");
         let why = if body.trim().is_empty() { subject.clone() } else { body.trim().to_owned() };
+        let why: String = why.chars().take(MAX_WHY).collect();
         let draft = Draft {
             id: ChangeId(self.store.allocate("change").await?),
             app: app.clone(),
@@ -464,13 +523,11 @@ impl Control {
         let (base, content, emails) = blocking(move || {
             let main = repo.head()?;
             let base = repo.merge_base(main, head)?.unwrap_or(main);
-            Ok((base, content_of(&repo, head, &name)?, repo.contributors(base, head)?))
+            Ok((base, content_of(&repo, base, head, &name)?, repo.contributors(base, head)?))
         })
         .await?;
-        let mut contributors = BTreeSet::from([by.clone()]);
-        for email in emails {
-            contributors.extend(self.person_by_email(&email).await?);
-        }
+        let mut contributors = self.people_by_email(&emails).await?;
+        contributors.insert(by.clone());
         Ok(Look { base, content, contributors })
     }
 }
@@ -503,9 +560,22 @@ struct Authored {
     effect: String,
 }
 
-/// Digest of everything the app depends on, as of a commit.
-pub(crate) fn content_of(repo: &Repo, commit: CommitId, app: &AppName) -> Result<Digest, RepoError> {
-    Ok(opsrepo::parse(&repo.files(commit)?).0.content_digest(app))
+/// What approvals bind to: every file the app depends on, and every other file
+/// the branch alters, because all of it is merged on their word.
+pub(crate) fn content_of(
+    repo: &Repo,
+    base: CommitId,
+    head: CommitId,
+    app: &AppName,
+) -> Result<Digest, RepoError> {
+    let files = repo.files(head)?;
+    let mut text = opsrepo::parse(&files).0.content_digest(app).hex();
+    for path in repo.changed_paths(base, head)? {
+        let digest = files.get(&path).map_or_else(|| "gone".to_owned(), |b| Digest::of(b).hex());
+        // Debug form: a path may hold a line end, its quoted form cannot.
+        text.push_str(&format!("\n{digest} {path:?}"));
+    }
+    Ok(Digest::of(text.as_bytes()))
 }
 
 /// Writes a change back under the generation it was read at.

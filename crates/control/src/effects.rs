@@ -9,7 +9,7 @@ use crate::changes::{self, content_of};
 use crate::git::blocking;
 use crate::incidents::entry;
 use crate::problem::{Problem, ProblemKind};
-use crate::records::{AppRecord, RolloutRecord};
+use crate::records::{AppRecord, DeniedRecord, RolloutRecord};
 use crate::rollouts::{index, update_app};
 use crate::Control;
 use domain::audit::Actor;
@@ -20,7 +20,7 @@ use domain::params;
 use domain::policy::RolloutPolicy;
 use domain::rollout::{NewRollout, Phase, RolloutState};
 use domain::units::{Span, Timestamp};
-use opsrepo::{Alias, CommitId, Identity, NewCommit, RepoError};
+use opsrepo::{Alias, CommitId, Identity, NewCommit, Repo, RepoError};
 use serde::{Deserialize, Serialize};
 use store::{Effect, Index, Kind, NewEffect, Tx, Versioned};
 
@@ -28,8 +28,9 @@ use store::{Effect, Index, Kind, NewEffect, Tx, Versioned};
 const RETRY_AFTER: Span = Span::from_secs(5);
 /// How long a merge waits that another rollout of the app is in the way of.
 const QUEUE_AGAIN: Span = Span::from_secs(1);
-/// Effects taken from the outbox at a time.
-const AT_ONCE: u32 = 32;
+/// Effects taken from the outbox at a time: all of them, or merges that wait for
+/// their turn would keep a rollback's revert from its own.
+const AT_ONCE: u32 = store::MAX_PAGE;
 
 /// What an effect is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -149,18 +150,18 @@ impl Control {
         if change.doc.state != ChangeState::Merging {
             return self.drop_effect(effect).await;
         }
-        let app = self.app_record(&change.doc.app).await?;
-        if let Some(why) = in_the_way(&app.doc, now) {
+        let app = self.store.get::<AppRecord>(Kind::App, &change.doc.app).await?;
+        if let Some(why) = app.as_ref().and_then(|app| in_the_way(&app.doc, now)) {
             return Ok(Done::Later(why));
         }
+        let release = change.doc.release.ok_or_else(|| crate::wrong("the change", &"it has no release"))?;
         let merged = match self.already_done(&effect.key).await? {
             Some(commit) => commit,
-            None => match self.merge_commit(&change.doc, &effect.key, now).await? {
+            None => match self.merge_if_it_still_may(&change.doc, release, &effect.key, now).await? {
                 Ok(commit) => commit,
                 Err(finding) => return self.send_back(effect, change, finding, now).await,
             },
         };
-        let release = change.doc.release.ok_or_else(|| crate::wrong("the change", &"it has no release"))?;
         let mut tx = Tx::new(now);
         change.doc.merge_commit = Some(merged.to_string());
         let details = params! {"commit" => merged.to_string(), "release" => release, "change" => id};
@@ -170,11 +171,13 @@ impl Control {
                 .with(details)
                 .into(),
         );
-        if release == app.doc.production {
-            // Only what is around the release changed (plan, fallback, owner).
-            change.doc.state = ChangeState::Live;
-        } else {
-            self.start_rollout(&mut tx, &mut change.doc, &app, release, merged, now).await?;
+        match app.filter(|app| app.doc.production != release) {
+            Some(app) => {
+                self.start_rollout(&mut tx, &mut change.doc, &app, release, merged, now).await?;
+            }
+            // Only what is around the release changed (plan, fallback, owner); or
+            // the app is new, and the next look starts it with this.
+            None => change.doc.state = ChangeState::Live,
         }
         changes::update(&mut tx, &mut change, now);
         tx.effect_done(effect.id);
@@ -183,7 +186,21 @@ impl Control {
         Ok(Done::Yes)
     }
 
-    /// Merges, unless main moved under the approvals.
+    /// Merges, unless the release failed or main moved since people said yes: a
+    /// change may have waited long, behind a rollout of the very same release.
+    async fn merge_if_it_still_may(
+        &self,
+        change: &Change,
+        release: ReleaseId,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Result<CommitId, Finding>, Problem> {
+        match self.store.get::<DeniedRecord>(Kind::Denied, release).await? {
+            Some(denied) => Ok(Err(crate::gates::release_denied(denied.doc))),
+            None => self.merge_commit(change, key, now).await,
+        }
+    }
+
     async fn merge_commit(
         &self,
         change: &Change,
@@ -197,18 +214,15 @@ impl Control {
         let approved = change.content;
         blocking(move || {
             let main = repo.head()?;
-            let base = repo.merge_base(main, head)?;
-            let unmoved = base.is_some_and(|base| {
-                let of = |commit| content_of(&repo, commit, &app).ok();
-                of(base) == of(main) && of(head) == Some(approved)
-            });
-            if !unmoved {
+            let Some(base) = repo.merge_base(main, head)? else { return Ok(Err(base_moved())) };
+            if content_of(&repo, base, head, &app)? != approved || moved(&repo, base, main, head, &app)? {
                 return Ok(Err(base_moved()));
             }
             let new = NewCommit { author: &identity, message: &message, at: now, effect: &key };
             match repo.merge(head, &new) {
                 Ok(commit) => Ok(Ok(commit)),
                 Err(RepoError::Conflict { .. }) => Ok(Err(base_moved())),
+                Err(RepoError::AlreadyMerged(_)) => Ok(Err(already_merged())),
                 Err(other) => Err(other),
             }
         })
@@ -224,8 +238,8 @@ impl Control {
         now: Timestamp,
     ) -> Result<Done, Problem> {
         let result = GateResult::of(
-            "base-moved",
-            "Nothing changed in production meanwhile",
+            "merge",
+            "It can be merged as it was approved",
             Tier::Static,
             finding.message.clone(),
             vec![finding],
@@ -300,7 +314,8 @@ impl Control {
 
     async fn do_candidate(&self, effect: &Effect, id: RolloutId) -> Result<Done, Problem> {
         let state = self.rollout_record(id).await?.doc.state;
-        if !state.phase.is_final() && state.phase != Phase::RollingBack {
+        // Told late, it must not bring back what the decision took away.
+        if state.phase.is_open() {
             let message = format!("Try {} of {} as {id}\n", state.candidate.short(), state.app);
             let aliases = vec![(Alias::Candidate, Some(state.candidate))];
             self.set_aliases(&state.app, aliases, message, &effect.key, self.clock.now()).await?;
@@ -378,7 +393,9 @@ impl Control {
         let now = self.clock.now();
         let message =
             format!("Roll {app} back to {}\n\nA person rolled production back.\n", release.short());
-        let alias = vec![(Alias::Production, Some(release)), (Alias::Candidate, None)];
+        // What is live now: somebody may have acted again while git was out of reach.
+        let live = self.app_record(app).await?.doc.production;
+        let alias = vec![(Alias::Production, Some(live)), (Alias::Candidate, None)];
         let mut commit = self.set_aliases(app, alias, message, key, now).await?;
         let mut tx = Tx::new(now);
         if let Some(id) = change {
@@ -391,7 +408,7 @@ impl Control {
         }
         tx.audit(
             entry(now, Actor::System, "git.reconciled", app)
-                .with(params! {"commit" => commit.to_string(), "release" => release})
+                .with(params! {"commit" => commit.to_string(), "release" => live})
                 .into(),
         );
         self.note_revert_on_incident(&mut tx, app, &commit).await?;
@@ -530,6 +547,34 @@ fn in_the_way(app: &AppRecord, now: Timestamp) -> Option<String> {
     }
     let until = app.cool_down_until.filter(|until| *until > now)?;
     Some(format!("waits for the cool-down after a rollback to end at {}", until.iso()))
+}
+
+/// True if `main` moved in a file that the app depends on: by what `main` says,
+/// or by what the branch says, which may name a model nobody used before.
+fn moved(
+    repo: &Repo,
+    base: CommitId,
+    main: CommitId,
+    head: CommitId,
+    app: &AppName,
+) -> Result<bool, RepoError> {
+    let at = |commit| Ok::<_, RepoError>(opsrepo::parse(&repo.files(commit)?).0);
+    let paths = repo.changed_paths(base, main)?;
+    let touched = at(head)?.apps_touched(paths.iter().map(String::as_str));
+    Ok(touched.contains(app) || at(base)?.content_digest(app) != at(main)?.content_digest(app))
+}
+
+fn already_merged() -> Finding {
+    Finding {
+        code: "already_merged".to_owned(),
+        severity: Severity::Error,
+        place: None,
+        message: "`main` has all of this already".to_owned(),
+        explanation: "Every commit of the branch reached `main` by another change.".to_owned(),
+        mend: "withdraw the change, or commit something new on the branch".to_owned(),
+        replacement: None,
+        excerpt: None,
+    }
 }
 
 fn base_moved() -> Finding {

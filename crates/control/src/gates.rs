@@ -12,6 +12,7 @@ use crate::records::{DeniedRecord, ReleaseRecord};
 use crate::{Control, changes, wrong};
 use checks::gate::{Gate, Production, Report, StaticInput, run_tiers, static_gates};
 use checks::template::KeyTemplate;
+use domain::approval::Requirement;
 use domain::audit::Actor;
 use domain::component::ComponentKind;
 use domain::change::{Change, ChangeState};
@@ -37,6 +38,8 @@ struct Subject {
     paths: BTreeSet<String>,
     desired: Desired,
     base: Desired,
+    /// Apps that have files where the branch began, readable or not.
+    base_apps: BTreeSet<String>,
     findings: Vec<Finding>,
 }
 
@@ -44,14 +47,16 @@ impl Control {
     /// Runs the gates over every change that waits for them.
     pub(crate) async fn check_changes(&self) -> Result<(), Problem> {
         let query = Query::of(Kind::Change).state(changes::word(ChangeState::Checking));
+        let mut failed = Ok(());
         for change in self.store.list::<Change>(query).await?.items {
             match self.check(change).await {
                 // Somebody pushed meanwhile: the next look checks that.
                 Err(CheckError::Conflict) | Ok(()) => {}
-                Err(CheckError::Other(problem)) => return Err(problem),
+                // One that cannot be checked keeps no other from its checks.
+                Err(CheckError::Other(problem)) => failed = Err(problem),
             }
         }
-        Ok(())
+        failed
     }
 
     async fn check(&self, mut change: Versioned<Change>) -> Result<(), CheckError> {
@@ -82,8 +87,8 @@ impl Control {
         change.doc.production = production.map(|p| p.id);
         change.doc.state =
             if report.passed() { ChangeState::NeedsApproval } else { ChangeState::NeedsFixes };
-        change.doc.requirements =
-            subject.desired.apps.get(&app).map(|spec| spec.requirements.clone()).unwrap_or_default();
+        let asked = |of: &Desired| of.apps.get(&app).map(|s| s.requirements.clone()).unwrap_or_default();
+        change.doc.requirements = strictest(asked(&subject.desired), asked(&subject.base));
         if let Some(release) = release {
             let id = change.doc.id;
             self.write_release(&mut tx, &subject.desired, release, Some(id), subject.commit, now)
@@ -114,10 +119,12 @@ impl Control {
             let base_commit = repo.merge_base(main, commit)?.unwrap_or(main);
             let files = repo.files(commit)?;
             let (desired, findings) = opsrepo::parse(&files);
+            let base_files = repo.files(base_commit)?;
             Ok(Subject {
                 commit,
                 paths: repo.changed_paths(base_commit, commit)?,
-                base: opsrepo::parse(&repo.files(base_commit)?).0,
+                base: opsrepo::parse(&base_files).0,
+                base_apps: base_files.keys().filter_map(|p| app_of(p)).map(str::to_owned).collect(),
                 files,
                 desired,
                 findings,
@@ -313,25 +320,55 @@ fn scope_gate(subject: &Subject, app: &AppName) -> GateResult {
             excerpt: None,
         });
     }
+    // Not only what it answers: its plan, fallback and settings are live at once.
+    let foreign = |path: &&String| {
+        app_of(path).is_some_and(|other| other != app.as_str() && subject.base_apps.contains(other))
+    };
+    for path in subject.paths.iter().filter(foreign) {
+        let place = Place { file: path.clone(), ..Place::default() };
+        findings.push(other_app(app, app_of(path).unwrap_or_default(), Some(place)));
+    }
     let composes = |desired: &Desired, app| desired.compose(app).ok().map(|r| r.id);
     let others = subject.desired.apps.keys().chain(subject.base.apps.keys()).collect::<BTreeSet<_>>();
     for other in others {
         let is_new = !subject.base.apps.contains_key(other);
         if other != app && !is_new && composes(&subject.desired, other) != composes(&subject.base, other) {
-            findings.push(Finding {
-                code: "other_app_touched".to_owned(),
-                severity: Severity::Error,
-                place: None,
-                message: format!("this change of `{app}` also changes what `{other}` serves"),
-                explanation: "Each app has its own rollout, so that harm to one is seen and taken back alone."
-                    .to_owned(),
-                mend: format!("make a change of its own for `{other}`, or give the two apps files of their own"),
-                replacement: None,
-                excerpt: None,
-            });
+            findings.push(other_app(app, other.as_str(), None));
         }
     }
     GateResult::of("scope", "One app, and no alias", Tier::Static, format!("Only {app} changes."), findings)
+}
+
+/// The app whose folder a path lies in.
+fn app_of(path: &str) -> Option<&str> {
+    path.strip_prefix("apps/")?.split_once('/').map(|(app, _)| app)
+}
+
+fn other_app(app: &AppName, other: &str, place: Option<Place>) -> Finding {
+    Finding {
+        code: "other_app_touched".to_owned(),
+        severity: Severity::Error,
+        place,
+        message: format!("this change of `{app}` also changes `{other}`"),
+        explanation: "Each app has its own rollout, so that harm to one is seen and taken back alone."
+            .to_owned(),
+        mend: format!("make a change of its own for `{other}`, or give the two apps files of their own"),
+        replacement: None,
+        excerpt: None,
+    }
+}
+
+/// What the branch asks for and what was asked before it, whichever is more: a
+/// change cannot lower what it needs itself.
+fn strictest(mut asked: Vec<Requirement>, before: Vec<Requirement>) -> Vec<Requirement> {
+    for need in before {
+        match asked.iter_mut().find(|a| a.role == need.role) {
+            Some(a) if a.count < need.count => *a = need,
+            Some(_) => {}
+            None => asked.push(need),
+        }
+    }
+    asked
 }
 
 /// The kill switch must work the moment it is thrown, so its answers compile.
@@ -366,23 +403,22 @@ fn fallback_gate(subject: &Subject, app: &AppName) -> GateResult {
 
 /// A release that failed does not come back by itself.
 fn denied_gate(release: Option<ReleaseId>, denied: Option<DeniedRecord>) -> GateResult {
-    let findings = denied
-        .zip(release)
-        .map(|(denied, release)| Finding {
-            code: "release_denied".to_owned(),
-            severity: Severity::Error,
-            place: None,
-            message: format!("{} was taken back on {}", release.short(), denied.at.iso()),
-            explanation: denied.because,
-            mend: format!(
-                "change something, or ask an approver: `tidegate release clear {}`",
-                release.short()
-            ),
-            replacement: None,
-            excerpt: None,
-        })
-        .into_iter()
-        .collect();
+    let findings = denied.filter(|d| Some(d.release) == release).map(release_denied).into_iter().collect();
     let summary = "It was not taken back before.";
     GateResult::of("not-denied", "Not a release that failed before", Tier::Static, summary, findings)
+}
+
+/// Why a release that failed cannot be tried again.
+pub(crate) fn release_denied(denied: DeniedRecord) -> Finding {
+    let release = denied.release.short();
+    Finding {
+        code: "release_denied".to_owned(),
+        severity: Severity::Error,
+        place: None,
+        message: format!("{release} was taken back on {}", denied.at.iso()),
+        explanation: denied.because,
+        mend: format!("change something, or ask an approver: `tidegate release clear {release}`"),
+        replacement: None,
+        excerpt: None,
+    }
 }

@@ -11,6 +11,7 @@ use domain::ids::PersonName;
 use domain::params;
 use domain::people::{Permission, Person, Role};
 use domain::units::{Span, Timestamp};
+use std::collections::BTreeSet;
 use store::{Index, Kind, Tx};
 
 /// How long a token lives where nobody says: a year.
@@ -57,10 +58,10 @@ impl Control {
         }
         let now = self.clock.now();
         let mut tx = Tx::new(now);
-        self.write_person(&mut tx, &person, caller.actor(), now).await?;
+        let doc = self.write_person(&mut tx, &person, caller.actor(), now).await?;
         self.store.commit(tx).await?;
         self.publish().await?;
-        Ok(view(&from_view(&person)))
+        Ok(view(&doc))
     }
 
     pub(crate) async fn write_person(
@@ -69,9 +70,19 @@ impl Control {
         person: &PersonView,
         actor: Actor,
         now: Timestamp,
-    ) -> Result<(), Problem> {
+    ) -> Result<Person, Problem> {
         let known = self.store.get::<Person>(Kind::Person, person.name.as_str()).await?;
-        let doc = from_view(person);
+        let mut doc = from_view(person);
+        // What is left out stays: commits already made carry the address, and
+        // whose they are decides who may approve.
+        if let Some(known) = &known {
+            if person.display.is_empty() {
+                doc.display.clone_from(&known.doc.display);
+            }
+            if person.email.is_empty() {
+                doc.email.clone_from(&known.doc.email);
+            }
+        }
         match &known {
             Some(k) => {
                 tx.update(Kind::Person, person.name.as_str(), k.generation, &doc, Index::default());
@@ -83,7 +94,7 @@ impl Control {
         let action = if known.is_some() { "person.changed" } else { "person.added" };
         let details = params! {"roles" => person.roles, "before" => known.map(|k| k.doc.roles)};
         tx.audit(plain_entry(now, actor, action, format!("person/{}", person.name)).with(details).into());
-        Ok(())
+        Ok(doc)
     }
 
     /// Tokens, without secrets. Admins see all, others their own.
@@ -178,10 +189,15 @@ impl Control {
         Ok(())
     }
 
-    /// The person whose commits carry this e-mail address.
-    pub(crate) async fn person_by_email(&self, email: &str) -> Result<Option<PersonName>, Problem> {
-        let people = self.all::<Person>(Kind::Person).await?;
-        Ok(people.into_iter().find(|p| p.doc.email.eq_ignore_ascii_case(email)).map(|p| p.doc.name))
+    /// The people whose commits carry one of these e-mail addresses (lower
+    /// case). Two may share one; then it is both.
+    pub(crate) async fn people_by_email(
+        &self,
+        emails: &BTreeSet<String>,
+    ) -> Result<BTreeSet<PersonName>, Problem> {
+        let people = self.all::<Person>(Kind::Person).await?.into_iter().map(|p| p.doc);
+        let wrote = |p: &Person| emails.contains(&p.email.trim().to_lowercase());
+        Ok(people.filter(wrote).map(|p| p.name).collect())
     }
 }
 

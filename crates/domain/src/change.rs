@@ -69,7 +69,8 @@ pub struct Change {
     pub release: Option<ReleaseId>,
     /// Production's release when this was composed, for the difference.
     pub production: Option<ReleaseId>,
-    /// Digest of all files the app depends on, as of `head`: what approvals bind to.
+    /// Digest of all files the app depends on and all the branch alters, as of
+    /// `head`: what approvals bind to.
     pub content: Digest,
     /// State.
     pub state: ChangeState,
