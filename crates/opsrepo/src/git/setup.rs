@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// Settings of every ops repo, written at each start.
 const CONFIG: [(&str, &str); 11] = [
     // A ref on disk names an object on disk, also after a power cut.
+    ("core.fsyncObjectFiles", "true"),
     ("core.fsync", "committed,reference"),
     // What a ref was before can be looked up.
     ("core.logAllRefUpdates", "true"),
