@@ -82,7 +82,7 @@ impl Control {
         let now = self.clock.now();
         let leaving = app.doc.history.last().cloned();
         let target = match action.to.as_deref() {
-            Some(wanted) => named_target(&app.doc, wanted)?,
+            Some(wanted) => self.not_failed(named_target(&app.doc, wanted)?).await?,
             None => {
                 let good =
                     self.good_before(&app.doc, app.doc.history.len(), app.doc.production).await?;
@@ -268,6 +268,22 @@ impl Control {
             );
         }
         Ok(())
+    }
+
+    /// A release that failed is nothing to go back to, not even by name, until
+    /// an approver clears it.
+    async fn not_failed(&self, release: ReleaseId) -> Result<ReleaseId, Problem> {
+        let Some(denied) = self.store.get::<DeniedRecord>(Kind::Denied, release).await? else {
+            return Ok(release);
+        };
+        let id = release.short();
+        Err(Problem::new(
+            ProblemKind::Refused,
+            "release_denied",
+            format!("{id} was taken back on {}: {}", denied.doc.at.iso(), denied.doc.because),
+            format!("name another, or ask an approver: `tidegate release clear {id}`"),
+        )
+        .at("to"))
     }
 
     /// The newest release that was production before `before` in the app's

@@ -317,3 +317,27 @@ async fn cells_of_a_gateway_that_was_cut_off_still_count() {
     let (generation, _) = house.snapshot().await;
     assert_ne!(generation, Generation(0));
 }
+
+#[tokio::test]
+async fn a_failed_release_does_not_come_back_by_its_name() {
+    let house = House::new().await;
+    let id = house.propose("Greet {{ name }} warmly.\n").await;
+    let rollout = house.approve(id).await;
+    let promote = NewAction { reason: Some("we are sure of it".to_owned()), ..action("promote") };
+    house.control.rollout_action(&house.priya(), rollout, None, promote).await.unwrap();
+    for _ in 0..5 {
+        house.heartbeat().await;
+        house.pass(1000).await;
+    }
+    let failed = change(&house, id).await.release.unwrap();
+    let act = async |action| house.control.app_action(&house.omar(), &app(), None, action).await;
+    act(action("rollback")).await.unwrap();
+    let good = house.snapshot().await.1.apps[&app()].production;
+    let by_name = NewAction { to: Some(failed.to_string()), ..action("rollback") };
+    assert_eq!(act(by_name.clone()).await.unwrap_err().code, "release_denied");
+    assert_eq!(house.snapshot().await.1.apps[&app()].production, good);
+    let why = "it was the provider's fault";
+    house.control.clear_release(&house.priya(), &failed.to_string(), why).await.unwrap();
+    act(by_name).await.unwrap();
+    assert_eq!(house.snapshot().await.1.apps[&app()].production, failed);
+}
