@@ -65,7 +65,10 @@ enum Refused {
     OwnRef(String),
     #[error("`{0}` is no branch. Only branches are pushed here; releases are named by the server.")]
     NoBranch(String),
-    #[error("`{0}` cannot be a branch here; use letters, digits, `-`, `_` and `/`.")]
+    #[error(
+        "`{0}` cannot be a branch here; use at most {max} letters, digits, `-`, `_` and `/`.",
+        max = crate::git::MAX_BRANCH_LEN
+    )]
     BadBranch(String),
     #[error(
         "`{branch}` has commits of {others}, which this push would drop. Only the people who made a branch may delete it or rewrite it; push to another branch."

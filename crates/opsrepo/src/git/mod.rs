@@ -16,7 +16,7 @@ mod write;
 pub use types::{
     CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, RepoError,
 };
-pub(crate) use write::is_branch;
+pub(crate) use write::{MAX_BRANCH_LEN, is_branch};
 
 use crate::Files;
 use domain::ids::ReleaseId;
@@ -100,7 +100,11 @@ impl Repo {
     }
 
     pub(crate) fn git(&self) -> Result<Repository> {
-        Ok(Repository::open_bare(self.path.as_path())?)
+        let git = Repository::open_bare(self.path.as_path())?;
+        if self.owned {
+            setup::durable(&git)?;
+        }
+        Ok(git)
     }
 
     /// For moving refs.

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Settings of every ops repo, written at each start.
-const CONFIG: [(&str, &str); 11] = [
+const CONFIG: [(&str, &str); 10] = [
     // A ref on disk names an object on disk, also after a power cut.
+    // The first name is the one libgit2 knows; git warns that it is old.
     ("core.fsyncObjectFiles", "true"),
     ("core.fsync", "committed,reference"),
     // What a ref was before can be looked up.
@@ -25,6 +26,11 @@ const CONFIG: [(&str, &str); 11] = [
     ("uploadpack.hideRefs", "refs/tidegate"),
     ("uploadpack.allowFilter", "true"),
 ];
+
+/// The same durability in the only word libgit2 knows for it. Git calls that word
+/// outdated, three times in every push, so it stands where git does not look.
+const OWN_CONFIG: &str = "libgit2.config";
+const OUTDATED: &str = "core.fsyncObjectFiles";
 
 /// Hooks and what they do without the server.
 const HOOKS: [(&str, &str); 2] = [
@@ -80,7 +86,21 @@ pub(super) fn configure(git: &Repository) -> Result<()> {
             config.set_str(name, value)?;
         }
     }
-    Ok(())
+    if config.get_string(OUTDATED).is_ok() {
+        config.remove(OUTDATED)?;
+    }
+    let own = git.path().join(OWN_CONFIG);
+    let text = "[core]\n\tfsyncObjectFiles = true\n";
+    if fs::read(&own).ok().as_deref() != Some(text.as_bytes()) {
+        fs::write(&own, text).map_err(io("writing the settings of the repository"))?;
+    }
+    durable(git)
+}
+
+/// Makes what this handle writes durable. Needed once for every handle.
+pub(super) fn durable(git: &Repository) -> Result<()> {
+    let own = git.path().join(OWN_CONFIG);
+    Ok(git.config()?.add_file(&own, git2::ConfigLevel::App, true)?)
 }
 
 /// Writes the hooks, each by rename so that a push never meets half of one.

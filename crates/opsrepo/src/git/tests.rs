@@ -391,3 +391,16 @@ fn a_main_set_back_by_hand_forgets_the_effects_it_lost() {
     bench.git(&["update-ref", "refs/heads/main", &first.to_string()]);
     assert_eq!(bench.repo.find_effect("x").unwrap(), None);
 }
+
+#[test]
+fn every_write_is_durable_and_git_is_not_told_so_in_outdated_words() {
+    let bench = Bench::new();
+    // As an older version wrote it.
+    bench.git(&["config", "core.fsyncObjectFiles", "true"]);
+    let again = Repo::open(bench.repo.path()).unwrap();
+    let ours = again.git().unwrap().config().unwrap().snapshot().unwrap();
+    assert!(ours.get_bool("core.fsyncobjectfiles").unwrap());
+    let gits = bench.git(&["config", "--local", "--list"]);
+    assert!(gits.contains("core.fsync=committed,reference"), "{gits}");
+    assert!(!gits.contains("fsyncobjectfiles"), "{gits}");
+}

@@ -13,7 +13,7 @@ use git2::{Index, MergeOptions, Oid, Repository, Signature, Time, build::TreeUpd
 use std::collections::BTreeSet;
 
 /// Longest name of a branch, in bytes.
-const MAX_BRANCH_LEN: usize = 200;
+pub(crate) const MAX_BRANCH_LEN: usize = 200;
 
 impl Repo {
     /// The commit of `main` that carries this effect.
