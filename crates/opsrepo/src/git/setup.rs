@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 /// Settings of every ops repo, written at each start.
 const CONFIG: [(&str, &str); 10] = [
     // A ref on disk names an object on disk, also after a power cut.
-    // The first name is the one libgit2 knows; git warns that it is old.
-    ("core.fsyncObjectFiles", "true"),
     ("core.fsync", "committed,reference"),
     // What a ref was before can be looked up.
     ("core.logAllRefUpdates", "true"),
