@@ -39,15 +39,15 @@ mod problem;
 mod releases;
 mod requests;
 mod rollouts;
+mod serve;
 mod tokens;
+
+pub use serve::serve;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 use control::Control;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// What every handler is handed.
@@ -123,21 +123,4 @@ fn for_gateways() -> Router<Api> {
         .route("/blobs/{digest}", get(internal::blob))
         .route("/telemetry", post(internal::telemetry))
         .route("/kills", post(internal::kills))
-}
-
-/// Listens until `shutdown` turns true, then finishes the requests under way.
-///
-/// # Errors
-/// The listener failed.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    mut shutdown: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let stop = async move {
-        // A sender that is gone means the same as the word to stop.
-        shutdown.wait_for(|stop| *stop).await.ok();
-    };
-    axum::serve(listener, service).with_graceful_shutdown(stop).await
 }
