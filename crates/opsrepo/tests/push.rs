@@ -149,7 +149,7 @@ impl Clone {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(old));
         std::fs::write(path, text.replace(old, new)).unwrap();
-        self.git(&["commit", "--quiet", "-am", "Edit"]);
+        self.git(&["commit", "--quiet", "-am", &format!("Edit {branch}")]);
     }
 }
 
