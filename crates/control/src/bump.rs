@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn an_edited_template_raises_its_prompts_version() {
-        let mut edits = Edits::from([("apps/a/prompts/p/system.j2".to_owned(), Some(b"new".to_vec()))]);
+        let mut edits =
+            Edits::from([("apps/a/prompts/p/system.j2".to_owned(), Some(b"new".to_vec()))]);
         raise_versions(&files("1.2.3"), &mut edits, Bump::Minor);
         let yaml = edits["apps/a/prompts/p/prompt.yaml"].clone().unwrap();
         assert_eq!(
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn a_version_the_author_raised_stays() {
         let yaml = files("2.0.0")["apps/a/prompts/p/prompt.yaml"].clone();
-        let mut edits = Edits::from([("apps/a/prompts/p/prompt.yaml".to_owned(), Some(yaml.clone()))]);
+        let mut edits =
+            Edits::from([("apps/a/prompts/p/prompt.yaml".to_owned(), Some(yaml.clone()))]);
         raise_versions(&files("1.2.3"), &mut edits, Bump::Patch);
         assert_eq!(edits["apps/a/prompts/p/prompt.yaml"], Some(yaml));
     }

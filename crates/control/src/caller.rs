@@ -69,16 +69,21 @@ impl Control {
     /// `not_signed_in` for an unknown, expired or revoked token, or one that
     /// speaks for no person; `not_allowed` for somebody whose roles were all
     /// taken away, who may not even read.
-    pub async fn authenticate(&self, secret: &str, source: Option<String>) -> Result<Caller, Problem> {
+    pub async fn authenticate(
+        &self,
+        secret: &str,
+        source: Option<String>,
+    ) -> Result<Caller, Problem> {
         let token = self.token(secret).await?;
         let Some(name) = token.person else {
-            return Err(not_signed_in("this token calls apps through the gateway; it cannot act here"));
+            return Err(not_signed_in(
+                "this token calls apps through the gateway; it cannot act here",
+            ));
         };
-        let person = self
-            .store
-            .get::<Person>(Kind::Person, name.as_str())
-            .await?
-            .ok_or_else(|| not_signed_in("the person this token belongs to no longer exists"))?;
+        let person =
+            self.store.get::<Person>(Kind::Person, name.as_str()).await?.ok_or_else(|| {
+                not_signed_in("the person this token belongs to no longer exists")
+            })?;
         let caller = Caller { person: person.doc, source };
         caller.must(Permission::Read)?;
         Ok(caller)

@@ -37,7 +37,11 @@ impl Control {
     /// # Errors
     /// `not_allowed`, `no_such_app`, `why_missing`, `nothing_changed`,
     /// `bad_content`.
-    pub async fn create_change(&self, caller: &Caller, new: NewChange) -> Result<ChangeView, Problem> {
+    pub async fn create_change(
+        &self,
+        caller: &Caller,
+        new: NewChange,
+    ) -> Result<ChangeView, Problem> {
         caller.must(Permission::Propose)?;
         if new.why.trim().chars().count() < MIN_WHY {
             return Err(invalid(
@@ -92,7 +96,8 @@ impl Control {
             head,
         };
         let mut tx = Tx::new(now);
-        self.write_new_change(&mut tx, draft, caller.actor(), caller.source.as_deref(), now).await?;
+        self.write_new_change(&mut tx, draft, caller.actor(), caller.source.as_deref(), now)
+            .await?;
         self.store.commit(tx).await?;
         self.wake();
         self.change(caller, id).await
@@ -256,7 +261,12 @@ impl Control {
             ));
         }
         if new.decision == Decision::Reject && new.comment.trim().is_empty() {
-            return Err(invalid("comment_missing", "a no needs a reason", "say what is wrong, so that it can be mended", "comment"));
+            return Err(invalid(
+                "comment_missing",
+                "a no needs a reason",
+                "say what is wrong, so that it can be mended",
+                "comment",
+            ));
         }
         let release = doc.release.ok_or_else(|| wrong("the change", &"it has no release"))?;
         let now = self.clock.now();
@@ -356,7 +366,9 @@ impl Control {
         for update in &push.updates {
             match self.take_in(push, update).await {
                 // What cannot be read today cannot be read tomorrow either.
-                Err(problem) if matches!(problem.kind, ProblemKind::Invalid | ProblemKind::NotFound) => {
+                Err(problem)
+                    if matches!(problem.kind, ProblemKind::Invalid | ProblemKind::NotFound) =>
+                {
                     tracing::warn!(branch = update.branch, %problem, "a pushed branch becomes no change");
                 }
                 other => other?,
@@ -373,9 +385,14 @@ impl Control {
                 change.doc.state = ChangeState::Withdrawn;
                 let mut tx = Tx::new(now);
                 tx.audit(
-                    entry(now, Actor::Person(push.actor.clone()), "change.withdrawn", &change.doc.app)
-                        .on(format!("change/{}", change.doc.id))
-                        .into(),
+                    entry(
+                        now,
+                        Actor::Person(push.actor.clone()),
+                        "change.withdrawn",
+                        &change.doc.app,
+                    )
+                    .on(format!("change/{}", change.doc.id))
+                    .into(),
                 );
                 update(&mut tx, &mut change, now);
                 self.store.commit(tx).await?;
@@ -476,13 +493,16 @@ impl Control {
         now: Timestamp,
     ) -> Result<CommitId, Problem> {
         if commit.edits.len() > MAX_EDITS {
-            return Err(invalid("too_many_files", "a change holds at most 200 files", "split it", "edits"));
+            return Err(invalid(
+                "too_many_files",
+                "a change holds at most 200 files",
+                "split it",
+                "edits",
+            ));
         }
         let bump = commit.bump.as_deref().map(parse_bump).transpose()?;
-        let author = Identity {
-            name: caller.person.display.clone(),
-            email: caller.person.email.clone(),
-        };
+        let author =
+            Identity { name: caller.person.display.clone(), email: caller.person.email.clone() };
         let repo = self.repo.clone();
         let head = blocking(move || {
             let files = repo.files(commit.parent)?;
@@ -498,7 +518,12 @@ impl Control {
             if let Some(bump) = bump {
                 crate::bump::raise_versions(&files, &mut edits, bump);
             }
-            let new = NewCommit { author: &author, message: &commit.message, at: now, effect: &commit.effect };
+            let new = NewCommit {
+                author: &author,
+                message: &commit.message,
+                at: now,
+                effect: &commit.effect,
+            };
             repo.commit(&commit.branch, commit.parent, &edits, &new).map(Some)
         })
         .await?;
@@ -656,7 +681,12 @@ fn slug(title: &str) -> String {
 
 fn parse_bump(text: &str) -> Result<crate::bump::Bump, Problem> {
     text.parse().map_err(|()| {
-        invalid("bad_bump", "a version is raised by `patch`, `minor` or `major`", "send one of these", "bump")
+        invalid(
+            "bad_bump",
+            "a version is raised by `patch`, `minor` or `major`",
+            "send one of these",
+            "bump",
+        )
     })
 }
 
@@ -665,9 +695,11 @@ fn from_not_allowed(error: approval::NotAllowed) -> Problem {
         approval::NotAllowed::OwnChange(_) => {
             (ProblemKind::NotAllowed, "own_change", "ask somebody who did not write any of it")
         }
-        approval::NotAllowed::NotApprover(_) => {
-            (ProblemKind::NotAllowed, "not_an_approver", "ask an approver, or an admin for the role")
-        }
+        approval::NotAllowed::NotApprover(_) => (
+            ProblemKind::NotAllowed,
+            "not_an_approver",
+            "ask an approver, or an admin for the role",
+        ),
         approval::NotAllowed::OtherContent { .. } => {
             (ProblemKind::Conflict, "other_content", "look at the change as it is now, then decide")
         }

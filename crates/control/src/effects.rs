@@ -5,13 +5,13 @@
 //! the commit instead of making another. What follows in the store is one
 //! transaction with the effect's removal.
 
+use crate::Control;
 use crate::changes::{self, content_of};
 use crate::git::blocking;
 use crate::incidents::entry;
 use crate::problem::{Problem, ProblemKind};
 use crate::records::{AppRecord, DeniedRecord, RolloutRecord};
 use crate::rollouts::{index, update_app};
-use crate::Control;
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
 use domain::finding::{Finding, GateResult, Severity, Tier};
@@ -22,6 +22,7 @@ use domain::rollout::{NewRollout, Phase, RolloutState};
 use domain::units::{Span, Timestamp};
 use opsrepo::{Alias, CommitId, Identity, NewCommit, Repo, RepoError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use store::{Effect, Index, Kind, NewEffect, Tx, Versioned};
 
 /// How long a failed effect waits before it is tried again.
@@ -154,17 +155,20 @@ impl Control {
         if let Some(why) = app.as_ref().and_then(|app| in_the_way(&app.doc, now)) {
             return Ok(Done::Later(why));
         }
-        let release = change.doc.release.ok_or_else(|| crate::wrong("the change", &"it has no release"))?;
+        let release =
+            change.doc.release.ok_or_else(|| crate::wrong("the change", &"it has no release"))?;
         let merged = match self.already_done(&effect.key).await? {
             Some(commit) => commit,
-            None => match self.merge_if_it_still_may(&change.doc, release, &effect.key, now).await? {
+            None => match self.merge_if_it_still_may(&change.doc, release, &effect.key, now).await?
+            {
                 Ok(commit) => commit,
                 Err(finding) => return self.send_back(effect, change, finding, now).await,
             },
         };
         let mut tx = Tx::new(now);
         change.doc.merge_commit = Some(merged.to_string());
-        let details = params! {"commit" => merged.to_string(), "release" => release, "change" => id};
+        let details =
+            params! {"commit" => merged.to_string(), "release" => release, "change" => id};
         tx.audit(
             entry(now, Actor::System, "change.merged", &change.doc.app)
                 .on(format!("change/{id}"))
@@ -215,7 +219,9 @@ impl Control {
         blocking(move || {
             let main = repo.head()?;
             let Some(base) = repo.merge_base(main, head)? else { return Ok(Err(base_moved())) };
-            if content_of(&repo, base, head, &app)? != approved || moved(&repo, base, main, head, &app)? {
+            if content_of(&repo, base, head, &app)? != approved
+                || moved(&repo, base, main, head, &app)?
+            {
                 return Ok(Err(base_moved()));
             }
             let new = NewCommit { author: &identity, message: &message, at: now, effect: &key };
@@ -401,7 +407,9 @@ impl Control {
         if let Some(id) = change {
             let mut record = self.change_record(id).await?;
             let revert_key = format!("{key}/revert");
-            commit = self.revert_change(&record.doc, "A person rolled it back.", &revert_key, now).await?;
+            commit = self
+                .revert_change(&record.doc, "A person rolled it back.", &revert_key, now)
+                .await?;
             record.doc.state = ChangeState::RolledBack;
             record.doc.revert_commit = Some(commit.to_string());
             changes::update(&mut tx, &mut record, now);
@@ -433,6 +441,9 @@ impl Control {
         Ok(())
     }
 
+    /// Takes a merge back. Where `main` has moved on so far that git cannot, a
+    /// person must mend the files: the audit log says so, `git status` shows the
+    /// difference, and the app is not held up.
     async fn revert_change(
         &self,
         change: &Change,
@@ -445,10 +456,27 @@ impl Control {
         let message = format!("Revert change {}: {}\n\n{why}\n", change.id, change.title);
         let (repo, key) = (self.repo.clone(), key.to_owned());
         let author = controller_identity();
-        blocking(move || {
-            repo.revert(merged, &NewCommit { author: &author, message: &message, at: now, effect: &key })
+        let (commit, conflicts) = blocking(move || {
+            let new = NewCommit { author: &author, message: &message, at: now, effect: &key };
+            match repo.revert(merged, &new) {
+                Ok(commit) => Ok((commit, BTreeSet::new())),
+                Err(RepoError::Conflict { files }) => Ok((repo.head()?, files)),
+                Err(other) => Err(other),
+            }
         })
-        .await
+        .await?;
+        if !conflicts.is_empty() {
+            tracing::warn!(change = %change.id, ?conflicts, "git cannot take this back by itself");
+            let mut tx = Tx::new(now);
+            tx.audit(
+                entry(now, Actor::System, "git.needs_person", &change.app)
+                    .on(format!("change/{}", change.id))
+                    .with(params! {"files" => conflicts})
+                    .into(),
+            );
+            self.store.commit(tx).await?;
+        }
+        Ok(commit)
     }
 
     async fn set_aliases(
@@ -513,7 +541,12 @@ impl Control {
         let now = self.clock.now();
         let release = main.desired.compose(app).map_err(|findings| {
             let first = findings.first().map_or_else(String::new, |f| f.message.clone());
-            Problem::new(ProblemKind::Refused, "does_not_compose", first, "mend the files on a branch")
+            Problem::new(
+                ProblemKind::Refused,
+                "does_not_compose",
+                first,
+                "mend the files on a branch",
+            )
         })?;
         let id = release.id;
         let mut tx = Tx::new(now);
@@ -533,7 +566,9 @@ impl Control {
             rollout: None,
         };
         tx.create(Kind::App, app, &record, Index::none().app(app));
-        tx.audit(entry(now, Actor::System, "app.started", app).with(params! {"release" => id}).into());
+        tx.audit(
+            entry(now, Actor::System, "app.started", app).with(params! {"release" => id}).into(),
+        );
         tx.effect(start(app, id));
         self.store.commit(tx).await?;
         Ok(())

@@ -36,7 +36,8 @@ impl Control {
         now: Timestamp,
     ) -> Result<Vec<(CellKey, Cell)>, Problem> {
         let mut kept = self.evidence.lock().await;
-        let evidence = kept.entry(id).or_insert_with(|| Evidence { until: i64::MIN, ..Evidence::default() });
+        let evidence =
+            kept.entry(id).or_insert_with(|| Evidence { until: i64::MIN, ..Evidence::default() });
         let young = self.store.cells(id, evidence.until, i64::MAX).await?;
         let border = (now.second() - MAY_CHANGE_FOR.millis() / 1000).div_euclid(FOLD) * FOLD;
         let border = border.max(evidence.until);

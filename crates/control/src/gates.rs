@@ -14,8 +14,8 @@ use checks::gate::{Gate, Production, Report, StaticInput, run_tiers, static_gate
 use checks::template::KeyTemplate;
 use domain::approval::Requirement;
 use domain::audit::Actor;
-use domain::component::ComponentKind;
 use domain::change::{Change, ChangeState};
+use domain::component::ComponentKind;
 use domain::dsse;
 use domain::finding::{Finding, GateReport, GateResult, Place, Severity, Tier};
 use domain::ids::{AppName, ChangeId, ReleaseId};
@@ -27,9 +27,6 @@ use opsrepo::{CommitId, Desired, Files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use store::{CommitError, Index, Kind, Query, Tx, Versioned};
-
-/// Payload type of a signed manifest.
-pub const MANIFEST_TYPE: &str = "application/vnd.tidegate.release+json";
 
 /// A branch with everything the gates look at.
 struct Subject {
@@ -72,7 +69,13 @@ impl Control {
             Ok(record) => Some(self.release_record(record.doc.production).await?),
             Err(_) => None,
         };
-        let judged = Judged { subject, app: app.clone(), composed, denied: denied.map(|d| d.doc), production };
+        let judged = Judged {
+            subject,
+            app: app.clone(),
+            composed,
+            denied: denied.map(|d| d.doc),
+            production,
+        };
         // Tokenizers and scanners take their time: not on a thread that serves.
         let (judged, report) = tokio::task::spawn_blocking(move || {
             let report = judged.report(now);
@@ -87,7 +90,8 @@ impl Control {
         change.doc.production = production.map(|p| p.id);
         change.doc.state =
             if report.passed() { ChangeState::NeedsApproval } else { ChangeState::NeedsFixes };
-        let asked = |of: &Desired| of.apps.get(&app).map(|s| s.requirements.clone()).unwrap_or_default();
+        let asked =
+            |of: &Desired| of.apps.get(&app).map(|s| s.requirements.clone()).unwrap_or_default();
         change.doc.requirements = strictest(asked(&subject.desired), asked(&subject.base));
         if let Some(release) = release {
             let id = change.doc.id;
@@ -150,7 +154,7 @@ impl Control {
         }
         let app = release.manifest.app.clone();
         let canonical = release.manifest.canonical().map_err(|e| wrong("the manifest", &e))?;
-        let envelope = dsse::sign(MANIFEST_TYPE, &canonical, &self.keys.secret);
+        let envelope = dsse::sign(dsse::MANIFEST, &canonical, &self.keys.secret);
         let mut blobs = BTreeSet::new();
         for (digest, bytes) in desired.blobs(&app) {
             tx.insert_blob(bytes.to_vec());
@@ -292,7 +296,9 @@ fn files_gate(
 ) -> GateResult {
     let touched = |f: &&Finding| f.place.as_ref().is_some_and(|p| subject.paths.contains(&p.file));
     let mut findings = subject.desired.findings(app);
-    for finding in subject.findings.iter().filter(touched).chain(composed.as_ref().err().into_iter().flatten()) {
+    for finding in
+        subject.findings.iter().filter(touched).chain(composed.as_ref().err().into_iter().flatten())
+    {
         if !findings.contains(finding) {
             findings.push(finding.clone());
         }
@@ -329,14 +335,24 @@ fn scope_gate(subject: &Subject, app: &AppName) -> GateResult {
         findings.push(other_app(app, app_of(path).unwrap_or_default(), Some(place)));
     }
     let composes = |desired: &Desired, app| desired.compose(app).ok().map(|r| r.id);
-    let others = subject.desired.apps.keys().chain(subject.base.apps.keys()).collect::<BTreeSet<_>>();
+    let others =
+        subject.desired.apps.keys().chain(subject.base.apps.keys()).collect::<BTreeSet<_>>();
     for other in others {
         let is_new = !subject.base.apps.contains_key(other);
-        if other != app && !is_new && composes(&subject.desired, other) != composes(&subject.base, other) {
+        if other != app
+            && !is_new
+            && composes(&subject.desired, other) != composes(&subject.base, other)
+        {
             findings.push(other_app(app, other.as_str(), None));
         }
     }
-    GateResult::of("scope", "One app, and no alias", Tier::Static, format!("Only {app} changes."), findings)
+    GateResult::of(
+        "scope",
+        "One app, and no alias",
+        Tier::Static,
+        format!("Only {app} changes."),
+        findings,
+    )
 }
 
 /// The app whose folder a path lies in.
@@ -350,9 +366,12 @@ fn other_app(app: &AppName, other: &str, place: Option<Place>) -> Finding {
         severity: Severity::Error,
         place,
         message: format!("this change of `{app}` also changes `{other}`"),
-        explanation: "Each app has its own rollout, so that harm to one is seen and taken back alone."
-            .to_owned(),
-        mend: format!("make a change of its own for `{other}`, or give the two apps files of their own"),
+        explanation:
+            "Each app has its own rollout, so that harm to one is seen and taken back alone."
+                .to_owned(),
+        mend: format!(
+            "make a change of its own for `{other}`, or give the two apps files of their own"
+        ),
         replacement: None,
         excerpt: None,
     }
@@ -374,14 +393,16 @@ fn strictest(mut asked: Vec<Requirement>, before: Vec<Requirement>) -> Vec<Requi
 /// The kill switch must work the moment it is thrown, so its answers compile.
 fn fallback_gate(subject: &Subject, app: &AppName) -> GateResult {
     const TITLE: &str = "The fallback can answer";
-    let Some(fallback) = subject.desired.apps.get(app).and_then(|spec| spec.fallback.as_ref()) else {
+    let Some(fallback) = subject.desired.apps.get(app).and_then(|spec| spec.fallback.as_ref())
+    else {
         let summary = "There is no fallback: the kill switch would answer with an error.";
         return GateResult::of("fallback", TITLE, Tier::Static, summary, Vec::new());
     };
     let bad_rule = connect::provider::Rules::compile(fallback).err().map(|e| e.to_string());
     let answers = fallback.rules.iter().map(|rule| &rule.answer);
     let texts = answers.chain(&fallback.default).chain(&fallback.hand_over);
-    let bad_texts = texts.filter_map(|text| KeyTemplate::compile(text).err()).map(|e| e.to_string());
+    let bad_texts =
+        texts.filter_map(|text| KeyTemplate::compile(text).err()).map(|e| e.to_string());
     let findings = bad_rule
         .into_iter()
         .chain(bad_texts)
@@ -390,8 +411,9 @@ fn fallback_gate(subject: &Subject, app: &AppName) -> GateResult {
             severity: Severity::Error,
             place: Some(Place { file: format!("apps/{app}/fallback.yaml"), ..Place::default() }),
             message: problem,
-            explanation: "The fallback answers when everything else is broken; nobody can mend it then."
-                .to_owned(),
+            explanation:
+                "The fallback answers when everything else is broken; nobody can mend it then."
+                    .to_owned(),
             mend: "mend the rule or the answer's template".to_owned(),
             replacement: None,
             excerpt: None,
@@ -403,9 +425,16 @@ fn fallback_gate(subject: &Subject, app: &AppName) -> GateResult {
 
 /// A release that failed does not come back by itself.
 fn denied_gate(release: Option<ReleaseId>, denied: Option<DeniedRecord>) -> GateResult {
-    let findings = denied.filter(|d| Some(d.release) == release).map(release_denied).into_iter().collect();
+    let findings =
+        denied.filter(|d| Some(d.release) == release).map(release_denied).into_iter().collect();
     let summary = "It was not taken back before.";
-    GateResult::of("not-denied", "Not a release that failed before", Tier::Static, summary, findings)
+    GateResult::of(
+        "not-denied",
+        "Not a release that failed before",
+        Tier::Static,
+        summary,
+        findings,
+    )
 }
 
 /// Why a release that failed cannot be tried again.

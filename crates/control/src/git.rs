@@ -5,11 +5,11 @@ use crate::problem::{Problem, ProblemKind};
 use crate::records::{AppRecord, DeniedRecord};
 use crate::views::GitView;
 use crate::{Config, Control, wrong};
+use bytes::Bytes;
 use domain::ids::PersonName;
 use domain::params;
 use domain::people::{Permission, Person, may};
 use domain::sentence::Sentence;
-use bytes::Bytes;
 use futures_util::Stream;
 use opsrepo::hook::{DeniedRelease, PushContext};
 use opsrepo::http::Backend;
@@ -51,10 +51,15 @@ pub(crate) fn problem(error: RepoError) -> Problem {
             text,
             "read the branch again and repeat",
         ),
-        RepoError::Conflict { .. } => {
-            Problem::new(ProblemKind::Refused, "merge_conflict", text, "settle the files named and send the change again")
+        RepoError::Conflict { .. } => Problem::new(
+            ProblemKind::Refused,
+            "merge_conflict",
+            text,
+            "settle the files named and send the change again",
+        ),
+        RepoError::NotCommit(_) => {
+            Problem::new(ProblemKind::NotFound, "no_such_commit", text, "check the commit")
         }
-        RepoError::NotCommit(_) => Problem::new(ProblemKind::NotFound, "no_such_commit", text, "check the commit"),
         RepoError::BadBranch(_) | RepoError::BadPath(_) | RepoError::TooLarge(_) => {
             Problem::new(ProblemKind::Invalid, "bad_content", text, "change what was sent")
         }

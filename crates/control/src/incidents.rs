@@ -27,7 +27,12 @@ pub(crate) fn entry(at: Timestamp, actor: Actor, action: &str, app: &AppName) ->
 }
 
 /// Begins an entry that is about no app.
-pub(crate) fn plain_entry(at: Timestamp, actor: Actor, action: &str, object: String) -> EntryBuilder {
+pub(crate) fn plain_entry(
+    at: Timestamp,
+    actor: Actor,
+    action: &str,
+    object: String,
+) -> EntryBuilder {
     EntryBuilder(Entry {
         api_version: API_VERSION.to_owned(),
         at,
@@ -109,7 +114,13 @@ pub(crate) fn create(tx: &mut Tx, incident: &Incident, actor: Actor) {
 
 /// Writes an incident back under the generation it was read at.
 pub(crate) fn update(tx: &mut Tx, incident: &Versioned<Incident>) {
-    tx.update(Kind::Incident, incident.doc.id, incident.generation, &incident.doc, index(&incident.doc));
+    tx.update(
+        Kind::Incident,
+        incident.doc.id,
+        incident.generation,
+        &incident.doc,
+        index(&incident.doc),
+    );
 }
 
 fn index(incident: &Incident) -> Index {
@@ -162,7 +173,8 @@ impl Control {
         before: ReleaseId,
         after: ReleaseId,
     ) -> Result<Vec<ComponentDiff>, Problem> {
-        let (before, after) = (self.release_record(before).await?, self.release_record(after).await?);
+        let (before, after) =
+            (self.release_record(before).await?, self.release_record(after).await?);
         Ok(diff(&before.manifest, &after.manifest))
     }
 

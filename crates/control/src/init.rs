@@ -89,7 +89,9 @@ async fn begin_log(config: &Config) -> Result<(), Problem> {
     let store = Store::open(&config.data).await.map_err(|e| wrong("the store", &e))?;
     let now = config.clock.now();
     let mut tx = Tx::new(now);
-    tx.audit(plain_entry(now, Actor::System, "installation.created", "installation".to_owned()).into());
+    tx.audit(
+        plain_entry(now, Actor::System, "installation.created", "installation".to_owned()).into(),
+    );
     store.commit(tx).await?;
     Ok(store.close().await?)
 }
@@ -123,7 +125,12 @@ fn refuse_bad_files(files: &Files) -> Result<(), Problem> {
         findings.iter().filter(|f| f.severity == domain::finding::Severity::Error).collect();
     if let Some(first) = errors.first() {
         let all: Vec<_> = errors.iter().map(|f| one_line(f)).collect();
-        return Err(Problem::new(ProblemKind::Invalid, &first.code, all.join("\n"), first.mend.clone()));
+        return Err(Problem::new(
+            ProblemKind::Invalid,
+            &first.code,
+            all.join("\n"),
+            first.mend.clone(),
+        ));
     }
     if desired.apps.is_empty() {
         return Err(Problem::new(

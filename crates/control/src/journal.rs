@@ -1,10 +1,10 @@
 //! Kills thrown at a gateway while control was out of reach: written into the
 //! state and the audit log afterwards, each exactly once.
 
+use crate::Control;
 use crate::incidents::{self, entry};
 use crate::problem::Problem;
 use crate::rollouts::update_app;
-use crate::Control;
 use domain::audit::Actor;
 use domain::ids::Generation;
 use domain::incident::IncidentKind;

@@ -46,7 +46,9 @@ impl Keys {
 
 fn signing(path: &Path) -> Result<SecretKey, Problem> {
     if !path.exists() {
-        let pem = SecretKey::from_random(random(path)?).to_pem().map_err(|e| bad(path, &e.to_string()))?;
+        let pem = SecretKey::from_random(random(path)?)
+            .to_pem()
+            .map_err(|e| bad(path, &e.to_string()))?;
         write(path, &pem)?;
     }
     let text = fs::read_to_string(path).map_err(|e| failed(path, &e))?;
@@ -74,8 +76,12 @@ fn random(path: &Path) -> Result<[u8; 32], Problem> {
 fn write(path: &Path, text: &str) -> Result<(), Problem> {
     let aside = path.with_extension("new");
     let write = || -> std::io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
         writeln!(file, "{}", text.trim_end())?;
         file.sync_all()?;
         fs::rename(&aside, path)

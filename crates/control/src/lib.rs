@@ -31,6 +31,7 @@ mod effects;
 mod evidence;
 pub mod gates;
 mod git;
+mod housekeeping;
 mod incidents;
 mod init;
 mod journal;
@@ -97,7 +98,7 @@ pub struct Control {
     pub(crate) releases: Mutex<BTreeMap<ReleaseId, Arc<ReleaseRecord>>>,
     pub(crate) publishing: Mutex<()>,
     pub(crate) published: watch::Sender<Option<Arc<Published>>>,
-    pub(crate) gateways: std::sync::Mutex<BTreeMap<GatewayName, telemetry::Seen>>,
+    pub(crate) gateways: std::sync::Mutex<BTreeMap<(GatewayName, u64), telemetry::Seen>>,
     pub(crate) signing_log: Mutex<()>,
     /// A gateway took up another snapshot.
     pub(crate) heard: Notify,
@@ -125,7 +126,10 @@ impl Control {
                 ProblemKind::Failed,
                 "store_unusable",
                 e.to_string(),
-                format!("is `{}` the data directory? make one with `tidegate init`", config.data.display()),
+                format!(
+                    "is `{}` the data directory? make one with `tidegate init`",
+                    config.data.display()
+                ),
             )
         })?;
         let repo = git::open(&config)?;

@@ -97,7 +97,11 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn changes(&self, caller: &Caller, query: ListQuery) -> Result<Page<ChangeView>, Problem> {
+    pub async fn changes(
+        &self,
+        caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<ChangeView>, Problem> {
         let page = self.store.list::<Change>(query.of(Kind::Change)).await?;
         let mut items = Vec::new();
         for change in page.items {
@@ -114,7 +118,11 @@ impl Control {
         self.view_change(caller, self.change_record(id).await?).await
     }
 
-    async fn view_change(&self, caller: &Caller, change: Versioned<Change>) -> Result<ChangeView, Problem> {
+    async fn view_change(
+        &self,
+        caller: &Caller,
+        change: Versioned<Change>,
+    ) -> Result<ChangeView, Problem> {
         let doc = change.doc;
         let differences = match (doc.production, doc.release) {
             (Some(before), Some(after)) => {
@@ -196,7 +204,11 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn rollouts(&self, caller: &Caller, query: ListQuery) -> Result<Page<RolloutView>, Problem> {
+    pub async fn rollouts(
+        &self,
+        caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<RolloutView>, Problem> {
         let page = self.store.list::<RolloutRecord>(query.of(Kind::Rollout)).await?;
         let mut items = Vec::new();
         for rollout in page.items {
@@ -269,7 +281,11 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn releases(&self, _caller: &Caller, query: ListQuery) -> Result<Page<ReleaseView>, Problem> {
+    pub async fn releases(
+        &self,
+        _caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<ReleaseView>, Problem> {
         let page = self.store.list::<ReleaseRecord>(query.of(Kind::Release)).await?;
         let mut items = Vec::new();
         for release in page.items {
@@ -356,7 +372,11 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn incidents(&self, _caller: &Caller, query: ListQuery) -> Result<Page<Incident>, Problem> {
+    pub async fn incidents(
+        &self,
+        _caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<Incident>, Problem> {
         let page = self.store.list::<Incident>(query.of(Kind::Incident)).await?;
         let items = page.items.into_iter().map(|i| i.doc).collect();
         Ok(Page { items, next: page.next.map(|c| c.to_string()) })
@@ -478,7 +498,8 @@ fn change_actions(
     let decide = not_approver.or(state);
     let withdraw = if !change.state.is_open() {
         Some("it is no longer open".to_owned())
-    } else if change.author != *caller.name() && !may(&caller.person.roles, Permission::Administer) {
+    } else if change.author != *caller.name() && !may(&caller.person.roles, Permission::Administer)
+    {
         Some(format!("only {} or an admin can withdraw it", change.author))
     } else {
         None

@@ -30,7 +30,10 @@ impl Control {
         let root = self.store.log_root(size).await.map_err(log_failed)?;
         let note = sign_checkpoint(&self.keys.log, &self.config.origin, size, &root)
             .map_err(|e| wrong("the checkpoint", &e))?;
-        self.store.save_checkpoint(size, &root, &note, self.clock.now()).await.map_err(log_failed)?;
+        self.store
+            .save_checkpoint(size, &root, &note, self.clock.now())
+            .await
+            .map_err(log_failed)?;
         Ok(note)
     }
 
@@ -38,7 +41,12 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn tile(&self, level: u8, index: u64, width: u16) -> Result<Option<Vec<u8>>, Problem> {
+    pub async fn tile(
+        &self,
+        level: u8,
+        index: u64,
+        width: u16,
+    ) -> Result<Option<Vec<u8>>, Problem> {
         Ok(self.store.log_tile(level, index, width).await?)
     }
 
@@ -54,7 +62,11 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn audit(&self, _caller: &Caller, query: AuditQuery) -> Result<Page<AuditView>, Problem> {
+    pub async fn audit(
+        &self,
+        _caller: &Caller,
+        query: AuditQuery,
+    ) -> Result<Page<AuditView>, Problem> {
         let page = self.store.audit(&query).await?;
         let items = page
             .items

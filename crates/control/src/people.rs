@@ -45,7 +45,11 @@ impl Control {
     ///
     /// # Errors
     /// `not_allowed`; `last_admin` when nobody could manage people any more.
-    pub async fn put_person(&self, caller: &Caller, person: PersonView) -> Result<PersonView, Problem> {
+    pub async fn put_person(
+        &self,
+        caller: &Caller,
+        person: PersonView,
+    ) -> Result<PersonView, Problem> {
         caller.must(Permission::Administer)?;
         if caller.person.name == person.name && !person.roles.contains(&Role::Admin) {
             return Err(Problem::new(
@@ -93,7 +97,9 @@ impl Control {
         }
         let action = if known.is_some() { "person.changed" } else { "person.added" };
         let details = params! {"roles" => person.roles, "before" => known.map(|k| k.doc.roles)};
-        tx.audit(plain_entry(now, actor, action, format!("person/{}", person.name)).with(details).into());
+        tx.audit(
+            plain_entry(now, actor, action, format!("person/{}", person.name)).with(details).into(),
+        );
         Ok(doc)
     }
 
@@ -161,7 +167,11 @@ impl Control {
             "note" => record.note, "expires_at" => record.expires_at,
         };
         let token = token_view(&record);
-        tx.audit(plain_entry(now, actor, "token.created", format!("token/{}", token.id)).with(details).into());
+        tx.audit(
+            plain_entry(now, actor, "token.created", format!("token/{}", token.id))
+                .with(details)
+                .into(),
+        );
         Ok(MadeToken { secret, token })
     }
 

@@ -47,7 +47,13 @@ impl Problem {
         detail: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { kind, code: code.to_owned(), detail: detail.into(), hint: hint.into(), fields: Vec::new() }
+        Self {
+            kind,
+            code: code.to_owned(),
+            detail: detail.into(),
+            hint: hint.into(),
+            fields: Vec::new(),
+        }
     }
 
     /// The same, about this field.

@@ -10,9 +10,7 @@ use crate::records::{AppRecord, PublishedRecord, ReleaseRecord, RolloutRecord, T
 use crate::{Control, wrong};
 use domain::ids::{AppName, Digest, Generation, ReleaseId};
 use domain::people::{Permission, Person, may};
-use domain::snapshot::{
-    AppSnapshot, FORMAT, Grant, RolloutExposure, SignedSnapshot, Snapshot,
-};
+use domain::snapshot::{AppSnapshot, FORMAT, Grant, RolloutExposure, SignedSnapshot, Snapshot};
 use domain::units::Timestamp;
 use opsrepo::AppSpec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +43,8 @@ impl Control {
             Some(l) => l.doc.generation.next(),
             None => Generation(1),
         };
-        if unchanged && self.published.borrow().as_ref().is_some_and(|p| p.generation == generation) {
+        if unchanged && self.published.borrow().as_ref().is_some_and(|p| p.generation == generation)
+        {
             return Ok(generation);
         }
         if !unchanged {
@@ -59,7 +58,8 @@ impl Control {
         }
         snapshot.generation = generation;
         snapshot.issued_at = self.clock.now();
-        let signed = SignedSnapshot::sign(&snapshot, &self.keys.secret).map_err(|e| wrong("snapshot", &e))?;
+        let signed = SignedSnapshot::sign(&snapshot, &self.keys.secret)
+            .map_err(|e| wrong("snapshot", &e))?;
         self.published.send_replace(Some(Arc::new(Published { generation, signed })));
         tracing::debug!(%generation, "published");
         Ok(generation)
@@ -73,7 +73,11 @@ impl Control {
     ) -> Option<Arc<Published>> {
         let mut published = self.published.subscribe();
         let newer = async {
-            published.wait_for(|p| p.as_ref().is_some_and(|p| p.generation > have)).await.ok()?.clone()
+            published
+                .wait_for(|p| p.as_ref().is_some_and(|p| p.generation > have))
+                .await
+                .ok()?
+                .clone()
         };
         tokio::time::timeout(wait, newer).await.ok().flatten()
     }
@@ -121,7 +125,11 @@ impl Control {
         })
     }
 
-    async fn compile_app(&self, record: &AppRecord, spec: &AppSpec) -> Result<AppSnapshot, Problem> {
+    async fn compile_app(
+        &self,
+        record: &AppRecord,
+        spec: &AppSpec,
+    ) -> Result<AppSnapshot, Problem> {
         let rollout = match record.rollout {
             Some(id) => self.store.get::<RolloutRecord>(Kind::Rollout, id).await?,
             None => None,
@@ -155,7 +163,10 @@ impl Control {
     }
 
     /// A release, from memory if it was asked for before: releases never change.
-    pub(crate) async fn release_record(&self, id: ReleaseId) -> Result<Arc<ReleaseRecord>, Problem> {
+    pub(crate) async fn release_record(
+        &self,
+        id: ReleaseId,
+    ) -> Result<Arc<ReleaseRecord>, Problem> {
         if let Some(known) = self.releases.lock().await.get(&id) {
             return Ok(known.clone());
         }

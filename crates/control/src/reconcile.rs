@@ -31,6 +31,7 @@ impl Control {
                 "stop the other `tidegate serve` first, or give this one another data directory",
             )
         })?;
+        tokio::task::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
         Ok(tokio::task::spawn(async move {
             let _until_the_end = claim;
             while !*shutdown.borrow() {
@@ -54,6 +55,7 @@ impl Control {
         report("looking at rollouts", self.look_at_rollouts().await);
         report("publishing", self.follow().await);
         report("reminding of reasons", self.note_overdue_reasons().await);
+        report("signing the log", self.checkpoint().await);
     }
 
     /// Starts new apps and publishes, if anything was written since the last
@@ -76,7 +78,8 @@ impl Control {
         let now = self.clock.now();
         let open = Query::of(Kind::Incident).state("open").newest_first();
         for mut incident in self.store.list::<Incident>(open).await?.items {
-            if incident.doc.reason_due.is_none_or(|due| due > now) || incident.doc.reason.is_some() {
+            if incident.doc.reason_due.is_none_or(|due| due > now) || incident.doc.reason.is_some()
+            {
                 continue;
             }
             incident.doc.reason_due = None;

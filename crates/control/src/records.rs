@@ -3,9 +3,7 @@
 
 use analysis::cells::{Cell, CellKey};
 use domain::component::{Component, ComponentKind};
-use domain::ids::{
-    AppName, ChangeId, Digest, IncidentId, PersonName, ReleaseId, RolloutId,
-};
+use domain::ids::{AppName, ChangeId, Digest, IncidentId, PersonName, ReleaseId, RolloutId};
 use domain::manifest::Manifest;
 use domain::policy::{RolloutPolicy, SignalKind, Worse};
 use domain::rollout::{Report, RolloutState};

@@ -161,8 +161,12 @@ impl Control {
         if self.store.get::<DeniedRecord>(Kind::Denied, key).await?.is_some() {
             return Ok(());
         }
-        let record =
-            DeniedRecord { release: state.candidate, app: state.app.clone(), because, at: turn.now };
+        let record = DeniedRecord {
+            release: state.candidate,
+            app: state.app.clone(),
+            because,
+            at: turn.now,
+        };
         tx.create(Kind::Denied, key, &record, Index::none().app(&state.app));
         tx.audit(
             incidents::entry(turn.now, turn.actor.clone(), "release.denied", &state.app)
@@ -188,8 +192,7 @@ impl Control {
         incident.rollout = Some(turn.state.id);
         incident.suspect = Some(turn.state.candidate);
         incident.restored = Some(turn.state.stable);
-        incident.differences =
-            self.release_diff(turn.state.stable, turn.state.candidate).await?;
+        incident.differences = self.release_diff(turn.state.stable, turn.state.candidate).await?;
         incident.requests_exposed = record.harm.exposed;
         incident.requests_harmed = record.harm.of_decision(Some(what));
         incidents::set_reason(&mut incident, turn.reason, turn.now);
@@ -218,14 +221,12 @@ impl Control {
             });
         } else {
             let cool_down = state.policy.after_rollback.cool_down;
-            app.doc.cool_down_until =
-                Some(state.decided_at.unwrap_or(turn.now).plus(cool_down));
+            app.doc.cool_down_until = Some(state.decided_at.unwrap_or(turn.now).plus(cool_down));
         }
         update_app(tx, &app);
         let mut change = self.change_record(state.change).await?;
         change.doc.state = if promoted { ChangeState::Live } else { ChangeState::RolledBack };
-        change.doc.revert_commit =
-            if promoted { None } else { record.git_commit.clone() };
+        change.doc.revert_commit = if promoted { None } else { record.git_commit.clone() };
         crate::changes::update(tx, &mut change, turn.now);
         if let Some(id) = record.incident {
             let mut incident = self.incident_record(id).await?;
@@ -258,7 +259,8 @@ impl Control {
             let (state, actions) = apply(&record.doc.state, &command, caller.name(), expected, now)
                 .map_err(from_command_error)?;
             if state == record.doc.state {
-                return Ok(self.done(&record.doc, None, self.newest(), "nothing_to_do"));
+                let newest = self.newest();
+                return Ok(self.done(&record.doc, None, newest, "nothing_to_do").await);
             }
             let turn = Turn {
                 before: &record.doc.state,
@@ -274,7 +276,7 @@ impl Control {
             match self.store_turn(Tx::new(now), &record, next, turn).await {
                 Ok((incident, generation)) => {
                     let record = self.rollout_record(id).await?;
-                    return Ok(self.done(&record.doc, incident, generation, "done"));
+                    return Ok(self.done(&record.doc, incident, generation, "done").await);
                 }
                 Err(TurnError::Conflict) => continue,
                 Err(TurnError::Other(problem)) => return Err(problem),
@@ -296,7 +298,7 @@ impl Control {
         Ok(())
     }
 
-    fn done(
+    async fn done(
         &self,
         record: &RolloutRecord,
         incident: Option<IncidentId>,
@@ -306,12 +308,14 @@ impl Control {
         let state = &record.state;
         let text = match (&state.phase, code) {
             (_, "nothing_to_do") => "Nothing to do: it is so already.".to_owned(),
-            (Phase::RollingBack, _) => format!(
-                "Everyone gets {} again; git is being corrected.",
-                state.stable.short()
-            ),
+            (Phase::RollingBack, _) => {
+                format!("Everyone gets {} again; git is being corrected.", state.stable.short())
+            }
             (Phase::Promoting, _) => {
-                format!("Everyone gets {}; the pointer is being moved in git.", state.candidate.short())
+                format!(
+                    "Everyone gets {}; the pointer is being moved in git.",
+                    state.candidate.short()
+                )
             }
             (phase, _) => format!("Rollout {} is {}.", state.id, phase.word().replace('_', " ")),
         };
@@ -321,7 +325,7 @@ impl Control {
             rollout: Some(state.id),
             incident: incident.or(record.incident),
             snapshot,
-            gateways: self.gateways_at(snapshot),
+            gateways: self.wait_for_gateways(snapshot).await,
         }
     }
 
@@ -339,20 +343,14 @@ impl Control {
         &self,
         app: &domain::ids::AppName,
     ) -> Result<Versioned<AppRecord>, Problem> {
-        self.store
-            .get(Kind::App, app)
-            .await?
-            .ok_or_else(|| not_found("app", app.as_str()))
+        self.store.get(Kind::App, app).await?.ok_or_else(|| not_found("app", app.as_str()))
     }
 
     pub(crate) async fn change_record(
         &self,
         id: domain::ids::ChangeId,
     ) -> Result<Versioned<Change>, Problem> {
-        self.store
-            .get(Kind::Change, id)
-            .await?
-            .ok_or_else(|| not_found("change", &id.to_string()))
+        self.store.get(Kind::Change, id).await?.ok_or_else(|| not_found("change", &id.to_string()))
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Seen {
     at: Timestamp,
 }
 
+/// How long a silent gateway is still listed.
+const FORGOTTEN_AFTER: Span = Span::from_secs(3600);
+
 /// Generations remembered per gateway.
 const MAX_REMEMBERED: usize = 64;
 
@@ -33,7 +36,7 @@ impl Control {
     /// # Errors
     /// The store refused; the gateway keeps the batch and sends it again.
     pub async fn ingest(&self, batch: Batch) -> Result<Ingested, Problem> {
-        self.saw(&batch.gateway, batch.serving);
+        self.saw((batch.gateway.clone(), batch.epoch), batch.serving);
         let empty = batch.cells.is_empty() && batch.records.is_empty() && batch.feedback.is_empty();
         if empty {
             return Ok(Ingested::default());
@@ -43,10 +46,13 @@ impl Control {
         Ok(ingested)
     }
 
-    fn saw(&self, gateway: &GatewayName, serving: Generation) {
+    /// A gateway is a name and a start of its process: two that share a name by
+    /// mistake are two, and a restarted one does not speak for its past.
+    fn saw(&self, gateway: (GatewayName, u64), serving: Generation) {
         let now = self.clock.now();
         let mut gateways = lock(&self.gateways);
-        let seen = gateways.entry(gateway.clone()).or_insert_with(|| Seen {
+        gateways.retain(|_, seen| now.since(seen.at) <= FORGOTTEN_AFTER);
+        let seen = gateways.entry(gateway).or_insert_with(|| Seen {
             serving,
             taken_up: BTreeMap::new(),
             at: now,
@@ -65,7 +71,7 @@ impl Control {
     }
 
     /// Gateways heard of lately.
-    fn connected(&self, now: Timestamp) -> BTreeMap<GatewayName, Seen> {
+    fn connected(&self, now: Timestamp) -> BTreeMap<(GatewayName, u64), Seen> {
         let silence = self.config.gateway_silence;
         let mut all = lock(&self.gateways).clone();
         all.retain(|_, seen| now.since(seen.at) <= silence);
@@ -115,7 +121,9 @@ impl Control {
         let last = connected
             .values()
             .map(|seen| seen.taken_up.values().copied().find(|at| *at >= decided))
-            .try_fold(None, |last: Option<Timestamp>, at| at.map(|at| Some(last.map_or(at, |l| l.max(at)))))??;
+            .try_fold(None, |last: Option<Timestamp>, at| {
+                at.map(|at| Some(last.map_or(at, |l| l.max(at))))
+            })??;
         Some(last.since(decided))
     }
 
@@ -127,7 +135,7 @@ impl Control {
         let newest = self.newest();
         Ok(lock(&self.gateways)
             .iter()
-            .map(|(name, seen)| GatewayView {
+            .map(|((name, _), seen)| GatewayView {
                 name: name.to_string(),
                 serving: seen.serving,
                 newest,

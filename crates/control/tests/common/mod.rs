@@ -4,8 +4,6 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use analysis::cells::{Batch, Cells};
-use tidegate_control::views::{Edit, NewApproval, NewChange, NewToken, PersonView};
-use tidegate_control::{Caller, Config, Control, InitOptions, init};
 use domain::approval::Decision;
 use domain::ids::{AppName, ChangeId, Digest, GatewayName, Generation, RequestId, RolloutId};
 use domain::people::Role;
@@ -17,6 +15,8 @@ use opsrepo::Files;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tempfile::TempDir;
+use tidegate_control::views::{Edit, NewApproval, NewChange, NewToken, PersonView};
+use tidegate_control::{Caller, Config, Control, InitOptions, init};
 
 pub const APP: &str = "greeter";
 
@@ -38,10 +38,7 @@ pub fn files() -> Files {
             "apiVersion: tidegate/v1\nversion: 1.0.0\nchangelog: first\nmessages:\n  - {role: system, template: system.j2}\n",
         ),
         text("apps/greeter/prompts/hello/system.j2", "Greet {{ name }}.\n"),
-        text(
-            "apps/greeter/fallback.yaml",
-            "apiVersion: tidegate/v1\ndefault: Hello.\n",
-        ),
+        text("apps/greeter/fallback.yaml", "apiVersion: tidegate/v1\ndefault: Hello.\n"),
         text("apps/greeter/rollout.yaml", PLAN),
         text(
             "models/small.yaml",
@@ -106,8 +103,7 @@ impl House {
         let options = InitOptions { admin: person("root", &[Role::Admin, Role::Operator]), files };
         init(config(&dir, &now), options).await.unwrap();
         let control = Control::open(config(&dir, &now)).await.unwrap();
-        let house =
-            Self { control, now, dir, seq: AtomicU64::new(0), ids: AtomicU64::new(0) };
+        let house = Self { control, now, dir, seq: AtomicU64::new(0), ids: AtomicU64::new(0) };
         let root = house.caller("root", &[Role::Admin, Role::Operator]);
         for (name, roles) in [
             ("ana", &[Role::Editor][..]),

@@ -1,12 +1,13 @@
 //! `release list|get|diff|verify|clear`.
 
-use super::client::{escape, query};
+use super::client::escape;
 use super::failure::{Exit, Failure};
 use super::output::{Out, talk};
+use super::paging::Paging;
 use super::run::Run;
 use super::text;
 use clap::Subcommand;
-use control::views::{Page, ReleaseView, WhoAmI};
+use control::views::{ReleaseView, WhoAmI};
 use domain::ids::AppName;
 use domain::manifest::{ComponentDiff, diff};
 use std::collections::BTreeMap;
@@ -19,9 +20,8 @@ pub enum Release {
         /// Only of this app
         #[arg(short, long)]
         app: Option<AppName>,
-        /// At most so many
-        #[arg(long, default_value_t = 30)]
-        limit: u32,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// One release
     Get {
@@ -53,7 +53,7 @@ pub enum Release {
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Release) -> Result<Exit, Failure> {
     match verb {
-        Release::List { app, limit } => list(run, app, limit).await,
+        Release::List { app, paging } => list(run, app, &paging).await,
         Release::Get { release } => {
             let release = get(run, &release).await?;
             show(run, &release)
@@ -68,11 +68,11 @@ async fn get(run: &Run, id: &str) -> Result<ReleaseView, Failure> {
     run.api.get(&format!("releases/{}", escape(id))).await
 }
 
-async fn list(run: &Run, app: Option<AppName>, limit: u32) -> Result<Exit, Failure> {
-    let parameters = [("app", app.map(String::from)), ("limit", Some(limit.to_string()))];
-    let page: Page<ReleaseView> = run.api.get(&format!("releases{}", query(&parameters))).await?;
+async fn list(run: &Run, app: Option<AppName>, paging: &Paging) -> Result<Exit, Failure> {
+    let parameters = [("app", app.map(String::from))];
+    let rows = paging.fetch::<ReleaseView>(run, "releases", &parameters).await?;
     run.out
-        .list(&page.items)
+        .list(&rows.items)
         .column("RELEASE", |r, out: &Out| out.release(&r.id))
         .column("APP", |r, _| r.app.to_string())
         .column("STATE", |r, _| state(r).to_owned())
@@ -80,6 +80,7 @@ async fn list(run: &Run, app: Option<AppName>, limit: u32) -> Result<Exit, Failu
         .column("CHANGE", |r, _| r.change.map(|c| c.to_string()).unwrap_or_default())
         .column("CREATED", |r, out: &Out| out.time(r.created_at))
         .print()?;
+    rows.say();
     Ok(Exit::Ok)
 }
 
@@ -160,7 +161,7 @@ async fn verify(run: &Run, id: &str, vkey: Option<String>) -> Result<Exit, Failu
     .await?;
     let envelope: domain::dsse::Envelope =
         serde_json::from_value(release.envelope.clone()).map_err(|e| no(e.to_string()))?;
-    let payload = domain::dsse::verify(&envelope, control::gates::MANIFEST_TYPE, &[*key.public()])
+    let payload = domain::dsse::verify(&envelope, domain::dsse::MANIFEST, &[*key.public()])
         .map_err(|e| no(e.to_string()))?;
     if payload != canonical {
         return Err(no("the signature is over another manifest".to_owned()));
