@@ -7,7 +7,7 @@
 use crate::caller::Caller;
 use crate::incidents::{self, entry};
 use crate::problem::{Problem, ProblemKind};
-use crate::records::{AppRecord, DeniedRecord, PromotedBy, Promotion};
+use crate::records::{AppRecord, DeniedRecord, Harm, PromotedBy, Promotion};
 use crate::rollouts::update_app;
 use crate::views::{ActionResult, NewAction};
 use crate::{Control, effects};
@@ -17,8 +17,12 @@ use domain::params;
 use domain::people::Permission;
 use domain::sentence::Sentence;
 use domain::snapshot::Kill;
-use domain::units::Timestamp;
+use domain::units::{Span, Timestamp};
 use store::{Index, Kind, Tx, Versioned};
+
+/// How far back an incident counts what production answered: a rollback must
+/// not wait for a day of counts to be read.
+const LOOK_BACK: Span = Span::from_secs(3600);
 
 impl Control {
     /// Carries out `rollback`, `kill` or `unkill`.
@@ -116,6 +120,9 @@ impl Control {
         incident.suspect = Some(suspect);
         incident.restored = Some(target);
         incident.differences = self.release_diff(target, suspect).await?;
+        let harm = self.harm_in_production(&app.doc.app, suspect, leaving.as_ref(), now).await?;
+        incident.requests_exposed = harm.exposed;
+        incident.requests_harmed = harm.worst();
         self.open_for(&mut tx, &mut incident, caller, &action, now);
         self.deny_release(&mut tx, &app.doc.app, suspect, &what.text, caller, now).await?;
         let change = leaving.filter(|p| p.by == PromotedBy::Rollout).and_then(|p| p.change);
@@ -301,6 +308,21 @@ impl Control {
             }
         }
         Ok(None)
+    }
+
+    /// What a release did since it became production, as far back as is looked.
+    async fn harm_in_production(
+        &self,
+        app: &AppName,
+        release: ReleaseId,
+        since: Option<&Promotion>,
+        now: Timestamp,
+    ) -> Result<Harm, Problem> {
+        let earliest = now.second() - LOOK_BACK.millis() / 1000;
+        let since = since.map_or(earliest, |p| p.at.second().max(earliest));
+        let cells = self.store.app_cells(app, since, i64::MAX).await?;
+        let main = self.main().await?;
+        Ok(Harm::of_release(&cells, release, main.desired.policy(app)))
     }
 
     async fn cool_down(&self, app: &AppName) -> Result<domain::units::Span, Problem> {

@@ -72,7 +72,7 @@ impl Control {
                 (branch, head)
             }
             None => {
-                let branch = format!("changes/{}-{}", id.0, slug(&title));
+                let branch = self.free_branch(format!("changes/{}-{}", id.0, slug(&title))).await?;
                 let main = self.main().await?.head;
                 let commit = Authored {
                     branch: branch.clone(),
@@ -465,6 +465,15 @@ impl Control {
             query = query.state(word(state));
         }
         Ok(self.store.list(query).await?.items.into_iter().next())
+    }
+
+    /// This name, or with a number behind it if somebody pushed such a branch.
+    async fn free_branch(&self, name: String) -> Result<String, Problem> {
+        let repo = self.repo.clone();
+        let taken = blocking(move || repo.branches()).await?;
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|n| !taken.contains_key(n));
+        Ok(free.unwrap_or(name))
     }
 
     async fn has_change_at(&self, branch: &str, head: CommitId) -> Result<bool, Problem> {

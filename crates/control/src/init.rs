@@ -11,6 +11,7 @@ use domain::ids::PersonName;
 use domain::people::Role;
 use opsrepo::{Files, Identity, Repo};
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use store::{Store, Tx};
 
@@ -51,7 +52,7 @@ impl std::fmt::Debug for InitReport {
 pub async fn init(config: Config, options: InitOptions) -> Result<InitReport, Problem> {
     refuse_existing(&config.data)?;
     refuse_bad_files(&options.files)?;
-    std::fs::create_dir_all(&config.data).map_err(|e| wrong("the data directory", &e))?;
+    make_private(&config.data).map_err(|e| wrong("the data directory", &e))?;
     let keys = Keys::open(&config.data, &config.origin)?;
     let log_key = keys.log.verifying_key().to_string();
     let author = Identity {
@@ -104,6 +105,12 @@ fn own_token(person: PersonName, note: &str) -> NewToken {
         note: note.to_owned(),
         lifetime: None,
     }
+}
+
+/// Keys, hashed tokens and redacted answers are nobody else's business.
+fn make_private(data: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(data)?;
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
 }
 
 fn refuse_existing(data: &Path) -> Result<(), Problem> {

@@ -111,13 +111,31 @@ impl Harm {
     /// Counts the answers of the candidate arm; the policy says which posted
     /// numbers are bad.
     pub fn of(cells: &[(CellKey, Cell)], policy: &RolloutPolicy) -> Self {
+        Self::count(cells.iter().filter(|(key, _)| key.arm == Arm::Candidate), Some(policy))
+    }
+
+    /// Counts what a release answered to users in whatever arm.
+    pub fn of_release(
+        cells: &[(CellKey, Cell)],
+        release: ReleaseId,
+        policy: Option<&RolloutPolicy>,
+    ) -> Self {
+        let shown = |(key, _): &&(CellKey, Cell)| key.release == release && key.arm != Arm::Shadow;
+        Self::count(cells.iter().filter(shown), policy)
+    }
+
+    fn count<'a>(
+        cells: impl Iterator<Item = &'a (CellKey, Cell)>,
+        policy: Option<&RolloutPolicy>,
+    ) -> Self {
         let mut harm = Self::default();
-        for (_, cell) in cells.iter().filter(|(key, _)| key.arm == Arm::Candidate) {
+        for (_, cell) in cells {
             harm.exposed = harm.exposed.saturating_add(cell.n);
             harm.add("error", cell.errors());
             harm.add("fallback", cell.fallbacks);
             harm.add("schema_failure", cell.schema_failures);
-            for signal in policy.signals.iter().filter(|s| s.kind == SignalKind::Rate) {
+            let signals = policy.iter().flat_map(|p| &p.signals);
+            for signal in signals.filter(|s| s.kind == SignalKind::Rate) {
                 let Some(feedback) = cell.feedback.get(&signal.name) else { continue };
                 harm.add(
                     &signal.name,
@@ -136,6 +154,11 @@ impl Harm {
             let sum = self.bad.entry(signal.to_owned()).or_default();
             *sum = sum.saturating_add(bad);
         }
+    }
+
+    /// The most that any one signal counts as bad.
+    pub fn worst(&self) -> u64 {
+        self.bad.values().copied().max().unwrap_or(0)
     }
 
     /// Bad answers of the signal that a decision names. A signal without single

@@ -10,7 +10,7 @@ use super::{PauseCause, Phase, Waiting, sentences};
 use crate::people::Role;
 use crate::policy::{Signal, SignalAction, Step, Until};
 use crate::units::Span;
-use crate::verdict::Outcome;
+use crate::verdict::{Outcome, Reason};
 
 impl Machine<'_> {
     /// Brings the exposure to what the plan says for this step.
@@ -162,11 +162,17 @@ impl Machine<'_> {
         let accepted = self.state.is_waived(&signal.name);
         let enough = match self.outcome(signal) {
             Outcome::Pass => true,
+            Outcome::Hold if self.has_too_few(signal) => accepted,
             Outcome::Hold => accepted || signal.notice.is_none() || !self.plan_asks_evidence(),
             Outcome::Fail => accepted,
             Outcome::NoData | Outcome::Inconclusive => false,
         };
         enough && self.state.sampled.contains(&signal.name)
+    }
+
+    /// Enough once is not enough now: a limit looks at its own window.
+    fn has_too_few(&self, signal: &Signal) -> bool {
+        self.verdict(signal).is_some_and(|v| v.reason == Reason::TooFew)
     }
 
     fn plan_asks_evidence(&self) -> bool {

@@ -245,7 +245,10 @@ proptest! {
                 let verdict = seen.verdicts.iter().find(|v| v.signal == signal.name).unwrap();
                 assert!(after.sampled.contains(&signal.name));
                 match verdict.outcome {
-                    Outcome::Pass | Outcome::Hold => {}
+                    Outcome::Pass => {}
+                    Outcome::Hold => {
+                        assert!(verdict.reason != Reason::TooFew || after.is_waived(&signal.name));
+                    }
                     Outcome::Fail => assert!(after.is_waived(&signal.name)),
                     Outcome::NoData | Outcome::Inconclusive => panic!("{:?}", verdict.outcome),
                 }
