@@ -160,7 +160,7 @@ fn counted(command: &mut Command, nextest: bool) -> Result<(u64, u64, bool), Fai
         let line = line.map_err(|e| format!("`{shown}` broke off: {e}"))?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        let (p, f) = counts(&line);
+        let (p, f) = counts(&line, nextest);
         passed += p;
         failed += f;
     }
@@ -168,11 +168,12 @@ fn counted(command: &mut Command, nextest: bool) -> Result<(u64, u64, bool), Fai
     Ok((passed, failed, status.success()))
 }
 
-/// Passed and failed of a summary line of either runner; zeros for any other.
-fn counts(line: &str) -> (u64, u64) {
+/// Passed and failed of a runner's summary line; zeros for any other. nextest
+/// repeats what a failed test said, and that holds lines of the other runner.
+fn counts(line: &str, nextest: bool) -> (u64, u64) {
     let plain = without_colour(line);
-    let summary = plain.trim_start();
-    if !(summary.starts_with("Summary [") || summary.starts_with("test result:")) {
+    let begin = if nextest { "Summary [" } else { "test result:" };
+    if !plain.trim_start().starts_with(begin) {
         return (0, 0);
     }
     let before = |word: &str| -> u64 {
@@ -207,19 +208,26 @@ mod tests {
     fn summaries_of_both_runners_are_counted() {
         let table = [
             (
+                true,
                 "     Summary [  12.345s] 120 tests run: 118 passed (1 slow), 2 failed, 3 skipped",
                 (118, 2),
             ),
             (
+                true,
                 "\u{1b}[32;1m     Summary\u{1b}[0m [   0.1s] \u{1b}[1m4\u{1b}[0m tests run: \u{1b}[1m4\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m skipped",
                 (4, 0),
             ),
-            ("     Summary [   5.0s] 3 tests run: 2 passed, 1 timed out, 0 skipped", (2, 1)),
-            ("test result: ok. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out", (7, 1)),
-            ("        PASS [   0.1s] domain 3 passed", (0, 0)),
+            (true, "     Summary [   5.0s] 3 tests run: 2 passed, 1 timed out, 0 skipped", (2, 1)),
+            (
+                false,
+                "test result: ok. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+                (7, 1),
+            ),
+            (true, "        PASS [   0.1s] domain 3 passed", (0, 0)),
+            (true, "    test result: FAILED. 0 passed; 1 failed; 0 ignored", (0, 0)),
         ];
-        for (line, expected) in table {
-            assert_eq!(counts(line), expected, "{line}");
+        for (nextest, line, expected) in table {
+            assert_eq!(counts(line, nextest), expected, "{line}");
         }
     }
 }
