@@ -5,11 +5,25 @@ use crate::extract::{Answer, Body, IfMatch, Json, Params, Path, Signed, answer};
 use crate::problem::ApiError;
 use axum::extract::State;
 use control::listing::ListQuery;
+use control::problem::{Problem, ProblemKind};
 use control::views::{ChangeView, NewApproval, NewChange, Page, UpdateChange};
 use domain::finding::GateReport;
 use domain::ids::{AppName, ChangeId};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+
+/// The states a list of changes can be asked for.
+pub const STATES: [&str; 9] = [
+    "checking",
+    "needs_fixes",
+    "needs_approval",
+    "merging",
+    "rolling_out",
+    "live",
+    "rolled_back",
+    "rejected",
+    "withdrawn",
+];
 
 /// Which part of a list is wanted.
 #[derive(Deserialize)]
@@ -23,15 +37,31 @@ pub(crate) struct ListParams {
 }
 
 impl ListParams {
-    pub(crate) fn query(self) -> Result<ListQuery, ApiError> {
+    /// The list asked for, of objects that can be in these states. A state
+    /// there is none of would find nothing, which reads as good news.
+    pub(crate) fn query(self, states: &[&str]) -> Result<ListQuery, ApiError> {
         let active = self.active.unwrap_or(false).then(|| "active".to_owned());
+        let state = self.state.or(active);
+        if let Some(unknown) = state.as_deref().filter(|state| !states.contains(state)) {
+            return Err(no_such_state(unknown, states));
+        }
         Ok(ListQuery {
             app: self.app,
-            state: self.state.or(active),
+            state,
             limit: self.limit,
             cursor: self.cursor.map(|c| c.parse()).transpose()?,
         })
     }
+}
+
+fn no_such_state(state: &str, states: &[&str]) -> ApiError {
+    let hint = if states.is_empty() {
+        "this list cannot be asked for by state".to_owned()
+    } else {
+        format!("one of {}", states.join(", "))
+    };
+    let detail = format!("`{state}` is no state of this list");
+    Problem::new(ProblemKind::Invalid, "no_such_state", detail, hint).at("state").into()
 }
 
 pub(crate) async fn list(
@@ -39,7 +69,7 @@ pub(crate) async fn list(
     Signed(caller): Signed,
     Params(params): Params<ListParams>,
 ) -> Answer<Page<ChangeView>> {
-    answer(api.control.changes(&caller, params.query()?).await)
+    answer(api.control.changes(&caller, params.query(&STATES)?).await)
 }
 
 pub(crate) async fn create(
@@ -107,4 +137,35 @@ pub(crate) async fn withdraw(
     IfMatch(expected): IfMatch,
 ) -> Answer<ChangeView> {
     answer(api.control.withdraw(&caller, id, expected).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::change::ChangeState;
+
+    #[test]
+    fn the_states_are_those_of_changes_and_all_of_them() {
+        for state in STATES {
+            assert!(serde_json::from_value::<ChangeState>(state.into()).is_ok(), "{state}");
+        }
+        let all = serde_json::from_value::<ChangeState>("?".into()).unwrap_err().to_string();
+        assert_eq!(all.matches('`').count(), 2 * (1 + STATES.len()), "{all}");
+    }
+
+    #[test]
+    fn a_state_there_is_none_of_is_refused() {
+        let asked = |state: Option<&str>, active: Option<bool>| ListParams {
+            app: None,
+            state: state.map(str::to_owned),
+            active,
+            limit: None,
+            cursor: None,
+        };
+        assert!(asked(Some("live"), None).query(&STATES).is_ok());
+        assert!(asked(None, Some(true)).query(&["active", "final"]).is_ok());
+        for (state, active) in [(Some("foo"), None), (None, Some(true)), (Some("Live"), None)] {
+            assert!(asked(state, active).query(&STATES).is_err(), "{state:?} {active:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::Api;
 use crate::problem::ApiError;
+use crate::words;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
 use axum::response::{IntoResponse, Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -91,7 +92,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
         let bytes = bytes(request.into_body(), MAX_BODY).await?;
         // No body is an empty object: commands without details need none.
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|e| {
+        words::json(text).map(Self).map_err(|e| {
             ApiError::invalid(
                 "bad_body",
                 format!("the body cannot be read: {e}"),
@@ -127,7 +128,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Query(value) = Query::<T>::from_request_parts(parts, state).await.map_err(|e| {
-            ApiError::invalid("bad_query", e.body_text(), "check the parameters after `?`")
+            ApiError::invalid(
+                "bad_query",
+                format!("the address cannot be read: {}", words::query(&e.body_text())),
+                "check the parameters after `?`",
+            )
         })?;
         Ok(Self(value))
     }
@@ -149,9 +154,9 @@ where
             axum::extract::Path::<String>::from_request_parts(parts, state)
                 .await
                 .map_err(|e| ApiError::invalid("bad_path", e.body_text(), "check the address"))?;
-        text.parse()
-            .map(Self)
-            .map_err(|e: T::Err| ApiError::invalid("bad_name", e.to_string(), "check the spelling"))
+        text.parse().map(Self).map_err(|e: T::Err| {
+            ApiError::invalid("bad_name", words::plain(&e.to_string()), "check the spelling")
+        })
     }
 }
 

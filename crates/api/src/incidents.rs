@@ -14,7 +14,7 @@ pub(crate) async fn list(
     Signed(caller): Signed,
     Params(params): Params<ListParams>,
 ) -> Answer<Page<Incident>> {
-    answer(api.control.incidents(&caller, params.query()?).await)
+    answer(api.control.incidents(&caller, params.query(&["open", "closed"])?).await)
 }
 
 pub(crate) async fn get(

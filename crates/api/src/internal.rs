@@ -4,6 +4,7 @@
 use crate::Api;
 use crate::extract::{Json, Params, Path, bytes, secret};
 use crate::problem::ApiError;
+use crate::words;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use control::problem::{Problem, ProblemKind};
@@ -94,7 +95,7 @@ pub(crate) async fn kills(
 fn unreadable(error: serde_json::Error) -> ApiError {
     ApiError::invalid(
         "bad_batch",
-        format!("the batch cannot be read: {error}"),
+        format!("the batch cannot be read: {}", words::plain(&error.to_string())),
         "is the gateway of the same version?",
     )
 }

@@ -41,7 +41,9 @@ mod requests;
 mod rollouts;
 mod serve;
 mod tokens;
+mod words;
 
+pub use changes::STATES as CHANGE_STATES;
 pub use serve::serve;
 
 use axum::Router;
@@ -84,6 +86,7 @@ fn resources() -> Router<Api> {
         .route("/apps", get(apps::list))
         .route("/apps/{app}", get(apps::get))
         .route("/apps/{app}/actions", post(apps::act))
+        .route("/apps/{app}/call", get(apps::call))
         .route("/changes", get(changes::list).post(changes::create))
         .route("/changes/{id}", get(changes::get).patch(changes::update))
         .route("/changes/{id}/diff", get(changes::diff))

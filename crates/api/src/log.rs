@@ -1,8 +1,9 @@
 //! `/log/`: the audit log as files that never change (C2SP `tlog-tiles`).
-//! Public: whoever holds the key can check the log, and entries name no secret.
+//! Checkpoints and hashes are public: whoever holds the key can watch that the log
+//! only grows. Entries name people and their reasons, so they take a token.
 
 use crate::Api;
-use crate::extract::Path;
+use crate::extract::{Path, Signed};
 use crate::problem::ApiError;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,7 @@ use domain::merkle::{Tile, TileKind};
 use http::header;
 
 /// A published tile never changes.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const FOR_EVER: &str = "private, max-age=31536000, immutable";
 
 pub(crate) async fn checkpoint(State(api): State<Api>) -> Result<Response, ApiError> {
     let note = api.control.checkpoint().await?;
@@ -30,6 +31,7 @@ fn text(body: String) -> Response {
 
 pub(crate) async fn tile(
     State(api): State<Api>,
+    signed: Result<Signed, ApiError>,
     Path(path): Path<String>,
 ) -> Result<Response, ApiError> {
     let path = format!("tile/{path}");
@@ -43,7 +45,10 @@ pub(crate) async fn tile(
     };
     let tile: Tile = path.parse().map_err(|_| missing())?;
     let bytes = match tile.kind {
-        TileKind::Entries => api.control.entries_tile(tile.index, tile.width).await?,
+        TileKind::Entries => {
+            signed?;
+            api.control.entries_tile(tile.index, tile.width).await?
+        }
         TileKind::Hashes { level } => api.control.tile(level, tile.index, tile.width).await?,
     };
     let headers =

@@ -12,7 +12,7 @@ pub(crate) async fn list(
     Signed(caller): Signed,
     Params(params): Params<ListParams>,
 ) -> Answer<Page<ReleaseView>> {
-    answer(api.control.releases(&caller, params.query()?).await)
+    answer(api.control.releases(&caller, params.query(&[])?).await)
 }
 
 pub(crate) async fn get(

@@ -13,7 +13,7 @@ pub(crate) async fn list(
     Signed(caller): Signed,
     Params(params): Params<ListParams>,
 ) -> Answer<Page<RolloutView>> {
-    answer(api.control.rollouts(&caller, params.query()?).await)
+    answer(api.control.rollouts(&caller, params.query(&["active", "final"])?).await)
 }
 
 pub(crate) async fn get(
@@ -30,7 +30,7 @@ pub(crate) async fn ticks(
     Path(id): Path<RolloutId>,
     Params(params): Params<ListParams>,
 ) -> Answer<Page<Report>> {
-    answer(api.control.ticks(&caller, id, params.query()?).await)
+    answer(api.control.ticks(&caller, id, params.query(&[])?).await)
 }
 
 pub(crate) async fn act(

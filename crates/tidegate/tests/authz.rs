@@ -16,6 +16,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/apps"),
     ("GET", "/api/v1/apps/support-summary"),
     ("POST", "/api/v1/apps/support-summary/actions"),
+    ("GET", "/api/v1/apps/support-summary/call"),
     ("GET", "/api/v1/changes"),
     ("POST", "/api/v1/changes"),
     ("GET", "/api/v1/changes/1"),
@@ -44,6 +45,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/audit"),
     ("GET", "/api/v1/audit/verify"),
     ("GET", "/api/v1/audit/0/proof"),
+    ("GET", "/log/tile/entries/000.p/1"),
     ("GET", "/git/ops.git/info/refs?service=git-upload-pack"),
     ("POST", "/git/ops.git/git-receive-pack"),
     ("GET", "/internal/v1/snapshot?after=0"),
@@ -100,7 +102,7 @@ fn without_a_token_nothing_but_the_log_and_health_is_served() {
         "/metrics",
         "/log/checkpoint",
         "/log/vkey",
-        "/log/tile/entries/000.p/1",
+        "/log/tile/0/000.p/1",
     ] {
         assert_eq!(send("GET", &tide.control, path, &[], "").0, 200, "{path}");
     }
