@@ -4,8 +4,9 @@ use super::client::escape;
 use super::failure::{Exit, Failure};
 use super::output::Out;
 use super::run::Run;
+use super::snippet::{Call, Lang, snippet};
 use super::text;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use control::views::{AppView, Page, WhoAmI};
 use domain::ids::AppName;
 
@@ -29,19 +30,6 @@ pub enum App {
     },
 }
 
-/// Languages a snippet can be in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Lang {
-    /// Python, the official `openai` package.
-    Python,
-    /// TypeScript, the official `openai` package.
-    Ts,
-    /// curl.
-    Curl,
-    /// Rust, `async-openai`.
-    Rust,
-}
-
 /// Runs a verb.
 pub async fn run(run: &Run, verb: App) -> Result<Exit, Failure> {
     match verb {
@@ -57,7 +45,9 @@ pub async fn run(run: &Run, verb: App) -> Result<Exit, Failure> {
             let app = get(run, &app).await?;
             let me: WhoAmI = run.api.get("whoami").await?;
             let gateway = me.gateway_url.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned());
-            run.out.write(&snippet(app.name.as_str(), &gateway, lang))?;
+            let path = format!("apps/{}/call", escape(app.name.as_str()));
+            let call: Call = run.api.get(&path).await?;
+            run.out.write(&snippet(app.name.as_str(), &gateway, &call, lang))?;
         }
     }
     Ok(Exit::Ok)
@@ -107,29 +97,4 @@ fn facts(out: &Out, app: &AppView) -> String {
         ("generation", app.generation.to_string()),
         ("url", app.url.clone()),
     ])
-}
-
-/// The exact code that calls an app through the gateway.
-fn snippet(app: &str, gateway: &str, lang: Lang) -> String {
-    let template = match lang {
-        Lang::Python => include_str!("snippets/python.txt"),
-        Lang::Ts => include_str!("snippets/ts.txt"),
-        Lang::Curl => include_str!("snippets/curl.txt"),
-        Lang::Rust => include_str!("snippets/rust.txt"),
-    };
-    template.replace("{{app}}", app).replace("{{gateway}}", gateway)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn snippets_name_the_app_and_the_gateway() {
-        for lang in [Lang::Python, Lang::Ts, Lang::Curl, Lang::Rust] {
-            let code = snippet("qa", "http://gw:1", lang);
-            assert!(code.contains("app/qa") && code.contains("http://gw:1/v1"), "{lang:?}\n{code}");
-            assert!(!code.contains("{{"), "{lang:?}\n{code}");
-        }
-    }
 }

@@ -1,15 +1,17 @@
 //! `change create|list|get|diff|checks|approve|reject|withdraw`.
 
-use super::client::query;
 use super::edits;
 use super::failure::{Exit, Failure};
 use super::output::{Format, Out, Style, talk};
+use super::paging::Paging;
 use super::run::Run;
 use super::text;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use control::views::{ChangeView, Edit, NewApproval, NewChange, Page, UpdateChange};
+use control::views::{ChangeView, Edit, NewApproval, NewChange, UpdateChange};
 use domain::approval::{Decision, Requirement};
 use domain::change::ChangeState;
+use domain::finding::{Finding, Severity};
 use domain::ids::{AppName, ChangeId, Digest, Generation};
 use domain::units::Span;
 use serde::Deserialize;
@@ -38,12 +40,11 @@ pub enum Change {
         /// Only of this app
         #[arg(short, long)]
         app: Option<AppName>,
-        /// Only in this state, for example `needs_approval`
-        #[arg(long)]
+        /// Only in this state
+        #[arg(long, value_parser = PossibleValuesParser::new(api::CHANGE_STATES))]
         state: Option<String>,
-        /// At most so many
-        #[arg(long, default_value_t = 30)]
-        limit: u32,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// One change
     Get {
@@ -135,7 +136,7 @@ pub async fn run(run: &Run, verb: Change) -> Result<Exit, Failure> {
         Change::Update { change, content, if_match } => {
             update(run, change, content, if_match).await
         }
-        Change::List { app, state, limit } => list(run, app, state, limit).await,
+        Change::List { app, state, paging } => list(run, app, state, &paging).await,
         Change::Get { change } => {
             let change = get(run, change).await?;
             show(run, &change)?;
@@ -245,13 +246,12 @@ async fn list(
     run: &Run,
     app: Option<AppName>,
     state: Option<String>,
-    limit: u32,
+    paging: &Paging,
 ) -> Result<Exit, Failure> {
-    let parameters =
-        [("app", app.map(String::from)), ("state", state), ("limit", Some(limit.to_string()))];
-    let page: Page<ChangeView> = run.api.get(&format!("changes{}", query(&parameters))).await?;
+    let parameters = [("app", app.map(String::from)), ("state", state)];
+    let rows = paging.fetch::<ChangeView>(run, "changes", &parameters).await?;
     run.out
-        .list(&page.items)
+        .list(&rows.items)
         .column("CHANGE", |c, _| c.id.to_string())
         .column("APP", |c, _| c.app.to_string())
         .column("STATE", |c, _| word(c.state))
@@ -262,9 +262,7 @@ async fn list(
         .column("AUTHOR", |c, _| c.author.to_string())
         .column("UPDATED", |c, out: &Out| out.time(c.updated_at))
         .print()?;
-    if page.next.is_some() {
-        talk(&format!("There are more; `--limit {}` shows them.", limit.saturating_mul(4)));
-    }
+    rows.say();
     Ok(Exit::Ok)
 }
 
@@ -387,10 +385,31 @@ async fn decide(run: &Run, args: Decide, decision: Decision) -> Result<Exit, Fai
     let change: ChangeView = run.api.post(&path, &new, Some(generation)).await?;
     let change = if run.global.wait.is_some() { wait_merged(run, change).await? } else { change };
     show(run, &change)?;
+    if let Some(failure) = sent_back(&change) {
+        return Err(failure);
+    }
     if decision == Decision::Approve && change.missing.is_empty() {
         talk(&format!("Next: tidegate rollout watch {}", change.app));
     }
     Ok(Exit::Ok)
+}
+
+/// Why a change that was approved is the author's again: production may move
+/// between the last yes and the merge.
+fn sent_back(change: &ChangeView) -> Option<Failure> {
+    if change.state != ChangeState::NeedsFixes {
+        return None;
+    }
+    let gates = change.report.iter().flat_map(|report| report.gates.iter().rev());
+    let errors = gates.flat_map(|gate| &gate.findings).filter(|f| f.severity == Severity::Error);
+    let failure =
+        Failure::new(Exit::Refused, format!("{} was approved, but could not be merged", change.id));
+    Some(match errors.into_iter().next() {
+        Some(Finding { code, message, mend, .. }) => failure
+            .why(format!("{message} ({code})"))
+            .fix(format!("{mend}\nsend it again: tidegate change update {} …", change.id.0)),
+        None => failure.fix(format!("see: tidegate change checks {}", change.id.0)),
+    })
 }
 
 /// Looks until an approved change is merged and its rollout has begun.

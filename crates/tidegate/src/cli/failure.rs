@@ -149,6 +149,9 @@ impl Failure {
             .and_then(|value| serde_json::from_value::<ProblemDocument>(value).ok())
             .filter(|p| !p.detail.is_empty() || !p.title.is_empty());
         let Some(problem) = parsed else {
+            if let Some(failure) = document.and_then(|d| Self::from_gateway(exit, d)) {
+                return failure;
+            }
             return Self::new(exit, format!("the server answered with status {status}"))
                 .why("the answer is not one of Tidegate's")
                 .fix("check the address in `--server`: it must be the control port");
@@ -166,6 +169,15 @@ impl Failure {
             fix: (!problem.hint.is_empty()).then_some(problem.hint),
             said: Some(Box::new(Said { id: problem.request_id, code: problem.code, document })),
         }
+    }
+
+    /// From a gateway's no, which has OpenAI's shape with a part of our own.
+    fn from_gateway(exit: Exit, document: Value) -> Option<Self> {
+        let text = |place: &str| document.pointer(place).and_then(Value::as_str).map(str::to_owned);
+        let (error, fix) = (text("/error/message")?, text("/error/tidegate/hint"));
+        let code = text("/error/tidegate/code").or_else(|| text("/error/code"));
+        let said = Said { id: None, code, document: Some(document) };
+        Some(Self { exit, error, why: None, fix, said: Some(Box::new(said)) })
     }
 
     /// The text for people: `error`, `why`, `fix`, `id`.
@@ -242,6 +254,22 @@ mod tests {
         error: `ana` wrote this change, so someone else must approve it
            fix: ask another approver
             id: req_x (own_change)   exit 4
+        ");
+    }
+
+    #[test]
+    fn a_gateways_no_keeps_its_words() {
+        let body = serde_json::json!({"error": {
+            "message": "the token is not known", "type": "invalid_request_error", "param": null,
+            "code": "invalid_api_key",
+            "tidegate": {"code": "invalid_api_key", "hint": "make a new one"},
+        }});
+        let failure = Failure::from_answer(401, body.to_string().as_bytes());
+        assert_eq!(failure.exit, Exit::NotAllowed);
+        insta::assert_snapshot!(failure.text(), @r"
+        error: the token is not known
+           fix: make a new one
+                (invalid_api_key)   exit 4
         ");
     }
 

@@ -9,6 +9,10 @@ use control::views::WhoAmI;
 use domain::ids::{AppName, RequestId};
 use domain::telemetry::Feedback as Post;
 
+/// What to do when the server does not say where its gateway is.
+const UNTOLD: &str = "sign in as a person, or name the gateway with `--gateway URL`: \
+                      a program's token is good there and nowhere else";
+
 /// Which answer, and what is said.
 #[derive(Debug, Args)]
 pub struct Feedback {
@@ -61,7 +65,11 @@ pub async fn gateway(run: &Run, given: Option<String>) -> Result<String, Failure
     if let Some(gateway) = given {
         return Ok(gateway);
     }
-    let me: WhoAmI = run.api.get("whoami").await?;
+    let me: WhoAmI = run.api.get("whoami").await.map_err(|failure| match failure.exit {
+        // Only people are told: a program's token opens gateways alone.
+        Exit::NotAllowed => Failure { fix: Some(UNTOLD.to_owned()), ..failure },
+        _ => failure,
+    })?;
     me.gateway_url.ok_or_else(|| {
         Failure::usage("this server runs no gateway of its own")
             .fix("name one with `--gateway URL`")

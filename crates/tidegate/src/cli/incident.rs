@@ -1,12 +1,11 @@
 //! `incident list|get|reason`.
 
-use super::client::query;
 use super::failure::{Exit, Failure};
 use super::output::Out;
+use super::paging::Paging;
 use super::run::Run;
 use super::text;
 use clap::Subcommand;
-use control::views::Page;
 use domain::ids::{AppName, IncidentId};
 use domain::incident::Incident as View;
 
@@ -18,6 +17,8 @@ pub enum Incident {
         /// Only of this app
         #[arg(short, long)]
         app: Option<AppName>,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// One incident
     Get {
@@ -28,19 +29,19 @@ pub enum Incident {
     Reason {
         /// Its number
         incident: IncidentId,
-        /// Why you acted
-        text: String,
+        /// Why you acted; the same as `--reason`
+        text: Option<String>,
     },
 }
 
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Incident) -> Result<Exit, Failure> {
     match verb {
-        Incident::List { app } => {
-            let path = format!("incidents{}", query(&[("app", app.map(String::from))]));
-            let page: Page<View> = run.api.get(&path).await?;
+        Incident::List { app, paging } => {
+            let parameters = [("app", app.map(String::from))];
+            let rows = paging.fetch::<View>(run, "incidents", &parameters).await?;
             run.out
-                .list(&page.items)
+                .list(&rows.items)
                 .column("INCIDENT", |i, _| i.id.to_string())
                 .column("APP", |i, _| i.app.to_string())
                 .column("OPENED", |i, out: &Out| out.time(i.opened_at))
@@ -52,19 +53,36 @@ pub async fn run(run: &Run, verb: Incident) -> Result<Exit, Failure> {
                     if out.tty { text::shorten(&i.what.text, 70) } else { i.what.text.clone() }
                 })
                 .print()?;
+            rows.say();
         }
         Incident::Get { incident } => {
             let incident: View = run.api.get(&format!("incidents/{incident}")).await?;
             show(run, &incident)?;
         }
         Incident::Reason { incident, text } => {
-            let body = serde_json::json!({ "reason": text });
+            let reason = reason(incident, text, run.global.reason.clone())?;
+            let body = serde_json::json!({ "reason": reason });
             let incident: View =
                 run.api.post(&format!("incidents/{incident}/reason"), &body, None).await?;
             show(run, &incident)?;
         }
     }
     Ok(Exit::Ok)
+}
+
+/// The reason, however it was given.
+fn reason(
+    incident: IncidentId,
+    text: Option<String>,
+    flag: Option<String>,
+) -> Result<String, Failure> {
+    match (text, flag) {
+        (Some(reason), None) | (None, Some(reason)) => Ok(reason),
+        (None, None) => Err(Failure::usage("the reason is missing")
+            .fix(format!("say why you acted: tidegate incident reason {incident} TEXT"))),
+        (Some(_), Some(_)) => Err(Failure::usage("the reason is given twice")
+            .fix("leave out the text or `--reason`; reasons are kept as they are")),
+    }
 }
 
 fn show(run: &Run, incident: &View) -> Result<(), Failure> {
@@ -102,4 +120,19 @@ fn show(run: &Run, incident: &View) -> Result<(), Failure> {
             ("closed", incident.closed_at.map(|t| out.time(t)).unwrap_or_default()),
         ])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_text_or_the_flag() {
+        let given = |text: Option<&str>, flag: Option<&str>| {
+            reason(IncidentId(1), text.map(str::to_owned), flag.map(str::to_owned)).ok()
+        };
+        assert_eq!(given(Some("a"), None).as_deref(), Some("a"));
+        assert_eq!(given(None, Some("b")).as_deref(), Some("b"));
+        assert_eq!((given(None, None), given(Some("a"), Some("b"))), (None, None));
+    }
 }

@@ -3,6 +3,7 @@
 use super::client::query;
 use super::failure::{Exit, Failure};
 use super::output::Out;
+use super::paging::Paging;
 use super::run::{RolloutRef, Run};
 use super::{short, text, watch};
 use clap::{Args, Subcommand};
@@ -27,9 +28,8 @@ pub enum Rollout {
         /// Only those under way
         #[arg(long)]
         active: bool,
-        /// At most so many
-        #[arg(long, default_value_t = 30)]
-        limit: u32,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// One rollout
     Get {
@@ -82,7 +82,7 @@ pub struct Act {
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Rollout) -> Result<Exit, Failure> {
     match verb {
-        Rollout::List { app, active, limit } => list(run, app, active, limit).await,
+        Rollout::List { app, active, paging } => list(run, app, active, &paging).await,
         Rollout::Get { rollout } => {
             let rollout = resolve(run, &rollout).await?;
             show(run, &rollout)?;
@@ -112,15 +112,17 @@ pub fn standing(phase: &Phase) -> Exit {
     }
 }
 
-async fn list(run: &Run, app: Option<AppName>, active: bool, limit: u32) -> Result<Exit, Failure> {
-    let parameters = [
-        ("app", app.map(String::from)),
-        ("active", active.then(|| "true".to_owned())),
-        ("limit", Some(limit.to_string())),
-    ];
-    let page: Page<RolloutView> = run.api.get(&format!("rollouts{}", query(&parameters))).await?;
+async fn list(
+    run: &Run,
+    app: Option<AppName>,
+    active: bool,
+    paging: &Paging,
+) -> Result<Exit, Failure> {
+    let parameters =
+        [("app", app.map(String::from)), ("active", active.then(|| "true".to_owned()))];
+    let rows = paging.fetch::<RolloutView>(run, "rollouts", &parameters).await?;
     run.out
-        .list(&page.items)
+        .list(&rows.items)
         .column("ROLLOUT", |r, _| r.id.to_string())
         .column("APP", |r, _| r.app.to_string())
         .column("PHASE", |r, _| r.phase.word().to_owned())
@@ -130,13 +132,27 @@ async fn list(run: &Run, app: Option<AppName>, active: bool, limit: u32) -> Resu
         .column("CHANGE", |r, _| r.change.to_string())
         .column("STARTED", |r, out: &Out| out.time(r.started_at))
         .print()?;
+    rows.say();
     Ok(Exit::Ok)
 }
 
-/// `2/4`.
+/// `2/4`. Who got to everybody has all steps behind, also those skipped.
 pub fn step(rollout: &RolloutView) -> String {
     let all = rollout.steps.len();
-    format!("{}/{all}", rollout.step.saturating_add(1).min(all))
+    let at = match rollout.phase {
+        Phase::Promoting | Phase::Promoted => all,
+        _ => rollout.step.saturating_add(1).min(all),
+    };
+    format!("{at}/{all}")
+}
+
+/// `2/4 weight 25%`.
+fn step_in_words(rollout: &RolloutView) -> String {
+    let words = match rollout.phase {
+        Phase::Promoting | Phase::Promoted => rollout.steps.last(),
+        _ => rollout.steps.get(rollout.step),
+    };
+    format!("{} {}", step(rollout), words.map_or("", String::as_str)).trim_end().to_owned()
 }
 
 /// One rollout, by number or as the newest of an app.
@@ -236,6 +252,14 @@ pub async fn act(
     Ok(Exit::Ok)
 }
 
+/// What to call the time from the decision until every gateway had taken it up.
+fn took_effect(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Promoting | Phase::Promoted => "for all after",
+        _ => "swing back",
+    }
+}
+
 fn show(run: &Run, rollout: &RolloutView) -> Result<(), Failure> {
     run.out.one(rollout, |out| {
         let said = rollout.report.as_ref().map(|r| r.summary.text.clone()).unwrap_or_default();
@@ -245,20 +269,16 @@ fn show(run: &Run, rollout: &RolloutView) -> Result<(), Failure> {
             ("app", rollout.app.to_string()),
             ("change", format!("{} \"{}\"", rollout.change, rollout.title)),
             ("phase", rollout.phase.word().to_owned()),
-            (
-                "step",
-                format!(
-                    "{} {}",
-                    step(rollout),
-                    rollout.steps.get(rollout.step).cloned().unwrap_or_default()
-                ),
-            ),
+            ("step", step_in_words(rollout)),
             ("share", rollout.exposure.weight.to_string()),
             ("mirrored", rollout.exposure.shadow.to_string()),
             ("now", said),
             ("decision", decision),
             ("decided", rollout.decided_at.map(|t| out.time(t)).unwrap_or_default()),
-            ("swing back", rollout.swing_back.map(|s| s.to_string()).unwrap_or_default()),
+            (
+                took_effect(&rollout.phase),
+                rollout.swing_back.map(|s| s.to_string()).unwrap_or_default(),
+            ),
             (
                 "new",
                 format!(

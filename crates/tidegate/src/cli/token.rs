@@ -27,7 +27,7 @@ pub enum Token {
 #[derive(Debug, Args)]
 pub struct Create {
     /// For a person: acts with the person's roles
-    #[arg(long, required_unless_present_any = ["app", "gateway"])]
+    #[arg(long)]
     person: Option<PersonName>,
     /// For a program: may call this app through the gateway; may be repeated
     #[arg(short, long)]
@@ -58,6 +58,12 @@ pub async fn run(run: &Run, verb: Token) -> Result<Exit, Failure> {
 }
 
 async fn create(run: &Run, args: Create) -> Result<(), Failure> {
+    if args.person.is_none() && args.app.is_empty() && !args.gateway {
+        return Err(Failure::usage("the token is for nobody and nothing").fix(
+            "add `--person NAME` for a person, `--app APP` for a program that calls an app, \
+             or `--gateway` for a gateway that joins",
+        ));
+    }
     let new = NewToken {
         person: args.person,
         apps: args.app.into_iter().collect(),

@@ -350,6 +350,13 @@ mod tests {
     }
 
     #[test]
+    fn a_promoted_rollout_has_all_its_steps_behind() {
+        let at = |phase: &str| step(&view(json!({ "name": phase })));
+        assert_eq!((at("running"), at("rolled_back")), ("2/3".to_owned(), "2/3".to_owned()));
+        assert_eq!((at("promoting"), at("promoted")), ("3/3".to_owned(), "3/3".to_owned()));
+    }
+
+    #[test]
     fn only_an_end_ends_watching_unless_a_pause_is_asked_for() {
         let paused = view(json!({"name": "paused", "cause": "signal", "role": "approver"})).phase;
         let done = view(json!({"name": "rolled_back"})).phase;

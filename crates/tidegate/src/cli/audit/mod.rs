@@ -3,14 +3,14 @@
 mod source;
 mod verify;
 
-use super::client::query;
 use super::context::Verified;
 use super::failure::{Exit, Failure};
 use super::output::{Out, talk};
+use super::paging::Paging;
 use super::run::Run;
 use super::text;
 use clap::{Args, Subcommand};
-use control::views::{AuditView, Page, WhoAmI};
+use control::views::{AuditView, WhoAmI};
 use domain::audit::Actor;
 use domain::ids::AppName;
 use domain::note::VerifyingKey;
@@ -47,9 +47,8 @@ pub struct List {
     /// Only on this object, for example `change/ch-41`
     #[arg(long)]
     object: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 /// Which log, and whose key.
@@ -82,11 +81,10 @@ async fn list(run: &Run, args: List) -> Result<Exit, Failure> {
         ("actor", args.actor),
         ("action", args.action),
         ("object", args.object),
-        ("limit", Some(args.limit.to_string())),
     ];
-    let page: Page<AuditView> = run.api.get(&format!("audit{}", query(&parameters))).await?;
+    let rows = args.paging.fetch::<AuditView>(run, "audit", &parameters).await?;
     run.out
-        .list(&page.items)
+        .list(&rows.items)
         .column("ENTRY", |e, _| e.index.to_string())
         .column("WHEN", |e, out: &Out| out.time(e.entry.at))
         .column("WHO", |e, _| match &e.entry.actor {
@@ -101,6 +99,7 @@ async fn list(run: &Run, args: List) -> Result<Exit, Failure> {
             if out.tty { text::shorten(&why, 60) } else { why }
         })
         .print()?;
+    rows.say();
     Ok(Exit::Ok)
 }
 
