@@ -255,13 +255,17 @@ fn tokens_are_for_somebody_or_something_that_exists() {
     }
     tide.run("admin", ["token", "create", "--app", "nope"]).code(5).says("no app `nope`");
     tide.run("admin", ["token", "create", "--app", APP]).ok();
-    // A gateway's no is shown as it is, and how to do without the server's help.
+    // A gateway's no is shown as it is; a token the server does not know is told
+    // how to do without it.
     let gateway = tide.gateway.clone();
     let said = ["feedback", "req_aaaaaaaaaaaaaaaaaaaaaaaa", "--name", "ok", "--value", "1"];
-    tide.run("ana", said.iter().copied().chain(["--gateway", &gateway]))
+    tide.run_as(None, said.iter().copied().chain(["--gateway", &gateway, "--token", "tgk_wrong"]))
         .code(4)
         .says("the token is not known")
         .says("fix:");
+    tide.run_as(None, said.iter().copied().chain(["--token", "tgk_wrong"]))
+        .code(4)
+        .says("--gateway");
 }
 
 #[test]
@@ -270,8 +274,7 @@ fn a_snippet_holds_what_the_app_asks_for() {
     let code = tide.run("ana", ["app", "snippet", APP, "--lang", "curl"]).ok();
     let body = code.stdout.split_once("-d '").unwrap().1.trim_end().strip_suffix('\'').unwrap();
     let body: serde_json::Value = serde_json::from_str(&body.replace(r"'\''", "'")).unwrap();
-    let made = tide.run("admin", ["token", "create", "--app", APP]).ok();
-    let auth = [("authorization", format!("Bearer {}", made.stdout.trim()))];
+    let auth = [("authorization", format!("Bearer {}", tide.token("ana")))];
     let (status, _, answer) = post(&tide.gateway, "/v1/chat/completions", &auth, &body);
     assert_eq!(status, 200, "as it is printed it is answered: {body} {answer}");
 }
