@@ -96,14 +96,9 @@ fn without_a_token_nothing_but_the_log_and_health_is_served() {
             assert!(headers["www-authenticate"].starts_with("Basic"), "git must know to ask");
         }
     }
-    for path in [
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/log/checkpoint",
-        "/log/vkey",
-        "/log/tile/0/000.p/1",
-    ] {
+    for path in
+        ["/healthz", "/readyz", "/metrics", "/log/checkpoint", "/log/vkey", "/log/tile/0/000.p/1"]
+    {
         assert_eq!(send("GET", &tide.control, path, &[], "").0, 200, "{path}");
     }
 }
