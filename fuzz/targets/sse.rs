@@ -16,7 +16,8 @@ fuzz_target!(|input: &[u8]| {
     let mut tap = Tap::default();
     let mut out = Vec::new();
     for piece in stream.chunks(usize::from(*size).max(1)) {
-        let whole = cutter.push(Bytes::copy_from_slice(piece)).expect("input is far below the limit");
+        let whole =
+            cutter.push(Bytes::copy_from_slice(piece)).expect("input is far below the limit");
         let mut end = 0;
         for (offset, _) in events(&whole) {
             assert!(offset > end && offset <= whole.len(), "events overlap or run out");
@@ -24,7 +25,9 @@ fuzz_target!(|input: &[u8]| {
         }
         match tap.listen(&whole) {
             Heard::Fine => {}
-            Heard::Done(at) | Heard::Error(at, _) | Heard::Garbage(at) => assert!(at <= whole.len()),
+            Heard::Done(at) | Heard::Error(at, _) | Heard::Garbage(at) => {
+                assert!(at <= whole.len())
+            }
         }
         out.extend_from_slice(&whole);
     }
