@@ -39,7 +39,7 @@ impl Caller {
             ProblemKind::NotAllowed,
             "not_allowed",
             format!("`{}` may not do this: it takes the role {who}", self.person.name),
-            format!("ask somebody with the role {who}, or an admin for that role"),
+            format!("ask somebody with the role {who}"),
         ))
     }
 }

@@ -3,32 +3,30 @@
 //! A change is a branch in git and a record in the store. Git is written first:
 //! a branch nobody recorded harms nobody, a record without its branch would.
 
+use crate::branches::Authored;
 use crate::caller::Caller;
 use crate::git::blocking;
 use crate::incidents::entry;
 use crate::problem::{Problem, ProblemKind};
-use crate::records::AppRecord;
-use crate::views::{ChangeView, Edit, NewApproval, NewChange, UpdateChange};
+use crate::views::{ChangeView, NewApproval, NewChange, UpdateChange};
 use crate::{Control, effects, wrong};
 use domain::approval::{self, Approval, Decision};
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
-use domain::ids::{AppName, ChangeId, Digest, Generation, PersonName};
+use domain::ids::{AppName, ChangeId, Generation, PersonName};
 use domain::params;
 use domain::people::{Permission, Role};
 use domain::units::Timestamp;
-use opsrepo::{CommitId, Edits, Identity, NewCommit, Push, RefUpdate, Repo, RepoError};
+use opsrepo::CommitId;
 use std::collections::BTreeSet;
-use store::{Index, Kind, Query, Tx, Versioned};
+use store::{Index, Kind, Tx, Versioned};
 
 /// Fewest characters of a justification.
 const MIN_WHY: usize = 10;
 /// Most characters of a justification.
-const MAX_WHY: usize = 4000;
+pub(crate) const MAX_WHY: usize = 4000;
 /// Most characters of a title.
-const MAX_TITLE: usize = 100;
-/// Most files in one change.
-const MAX_EDITS: usize = 200;
+pub(crate) const MAX_TITLE: usize = 100;
 
 impl Control {
     /// Proposes a change: branch, commit under the caller's name, record; the
@@ -103,7 +101,7 @@ impl Control {
         self.change(caller, id).await
     }
 
-    async fn write_new_change(
+    pub(crate) async fn write_new_change(
         &self,
         tx: &mut Tx,
         draft: Draft,
@@ -204,7 +202,7 @@ impl Control {
     }
 
     /// The branch is at another commit: check it anew.
-    async fn move_change(
+    pub(crate) async fn move_change(
         &self,
         mut change: Versioned<Change>,
         head: CommitId,
@@ -257,7 +255,7 @@ impl Control {
                 ProblemKind::Refused,
                 "not_waiting",
                 format!("{id} does not wait for approval: it is {}", word(doc.state)),
-                "`tidegate change get` shows where it stands",
+                format!("`tidegate change get {}` shows where it stands", id.0),
             ));
         }
         if new.decision == Decision::Reject && new.comment.trim().is_empty() {
@@ -335,281 +333,17 @@ impl Control {
         self.store.commit(tx).await?;
         self.change(caller, id).await
     }
-
-    /// Pushed branches become changes; pushes to the branch of an open change
-    /// move it. Safe to repeat: a branch whose head a change already has is left
-    /// alone.
-    pub(crate) async fn take_in_pushes(&self) -> Result<(), Problem> {
-        let repo = self.repo.clone();
-        let mut failed = Ok(());
-        // Branches with a push that waits: those after it must not overtake it.
-        let mut waiting = BTreeSet::new();
-        for push in blocking(move || repo.take_pushes()).await? {
-            match self.take_in_push(&push, &waiting).await {
-                Ok(()) => {
-                    let repo = self.repo.clone();
-                    blocking(move || repo.push_done(&push.id)).await?;
-                }
-                Err(problem) => {
-                    waiting.extend(push.updates.into_iter().map(|u| u.branch));
-                    failed = Err(problem);
-                }
-            }
-        }
-        failed
-    }
-
-    async fn take_in_push(&self, push: &Push, waiting: &BTreeSet<String>) -> Result<(), Problem> {
-        if push.updates.iter().any(|u| waiting.contains(&u.branch)) {
-            return Err(wrong("a push", &"an earlier one of the same branch is not taken in yet"));
-        }
-        for update in &push.updates {
-            match self.take_in(push, update).await {
-                // What cannot be read today cannot be read tomorrow either.
-                Err(problem)
-                    if matches!(problem.kind, ProblemKind::Invalid | ProblemKind::NotFound) =>
-                {
-                    tracing::warn!(branch = update.branch, %problem, "a pushed branch becomes no change");
-                }
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-
-    async fn take_in(&self, push: &Push, moved: &RefUpdate) -> Result<(), Problem> {
-        let now = self.clock.now();
-        let open = self.open_change_on(&moved.branch).await?;
-        match (open, moved.after) {
-            (Some(mut change), None) => {
-                change.doc.state = ChangeState::Withdrawn;
-                let mut tx = Tx::new(now);
-                tx.audit(
-                    entry(
-                        now,
-                        Actor::Person(push.actor.clone()),
-                        "change.withdrawn",
-                        &change.doc.app,
-                    )
-                    .on(format!("change/{}", change.doc.id))
-                    .into(),
-                );
-                update(&mut tx, &mut change, now);
-                self.store.commit(tx).await?;
-                Ok(())
-            }
-            (Some(change), Some(head)) if change.doc.head != head.to_string() => {
-                self.move_change(change, head, &push.actor, None, now).await
-            }
-            (None, Some(head)) if !self.has_change_at(&moved.branch, head).await? => {
-                self.change_from_push(push, &moved.branch, head, now).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn change_from_push(
-        &self,
-        push: &Push,
-        branch: &str,
-        head: CommitId,
-        now: Timestamp,
-    ) -> Result<(), Problem> {
-        let repo = self.repo.clone();
-        let (info, paths, apps) = blocking(move || {
-            let main = repo.head()?;
-            let base = repo.merge_base(main, head)?.unwrap_or(main);
-            let paths = repo.changed_paths(base, head)?;
-            let desired = opsrepo::parse(&repo.files(head)?).0;
-            let apps = desired.apps_touched(paths.iter().map(String::as_str));
-            Ok((repo.info(head)?, paths, apps))
-        })
-        .await?;
-        // An app that is new on this branch starts when the change is merged.
-        let known: BTreeSet<_> =
-            self.all::<AppRecord>(Kind::App).await?.into_iter().map(|a| a.doc.app).collect();
-        // Files nobody can read name their app by where they lie: it is the
-        // checks that tell the author what is wrong with them.
-        let beneath = |app: &&AppName| {
-            let folder = format!("apps/{app}/");
-            paths.iter().any(|path| path.starts_with(&folder))
-        };
-        let app = apps.iter().find(|a| known.contains(a)).or(apps.first());
-        let Some(app) = app.or_else(|| known.iter().find(beneath)) else {
-            tracing::info!(branch, "a pushed branch touches no app; it becomes no change");
-            return Ok(());
-        };
-        let subject = info.subject().chars().take(MAX_TITLE).collect::<String>();
-        let body = info.message.lines().skip(1).collect::<Vec<_>>().join("\n");
-        let why = if body.trim().is_empty() { subject.clone() } else { body.trim().to_owned() };
-        let why: String = why.chars().take(MAX_WHY).collect();
-        let draft = Draft {
-            id: ChangeId(self.store.allocate("change").await?),
-            app: app.clone(),
-            title: subject,
-            why,
-            author: push.actor.clone(),
-            branch: branch.to_owned(),
-            head,
-        };
-        let mut tx = Tx::new(now);
-        let actor = Actor::Person(push.actor.clone());
-        self.write_new_change(&mut tx, draft, actor, None, now).await?;
-        self.store.commit(tx).await?;
-        Ok(())
-    }
-
-    async fn open_change_on(&self, branch: &str) -> Result<Option<Versioned<Change>>, Problem> {
-        let mut query = Query::of(Kind::Change).parent(branch).newest_first();
-        for state in [ChangeState::Checking, ChangeState::NeedsFixes, ChangeState::NeedsApproval] {
-            query = query.state(word(state));
-        }
-        Ok(self.store.list(query).await?.items.into_iter().next())
-    }
-
-    /// This name, or with a number behind it if somebody pushed such a branch.
-    async fn free_branch(&self, name: String) -> Result<String, Problem> {
-        let repo = self.repo.clone();
-        let taken = blocking(move || repo.branches()).await?;
-        let numbered = (2..).map(|n| format!("{name}-{n}"));
-        let free = std::iter::once(name.clone()).chain(numbered).find(|n| !taken.contains_key(n));
-        Ok(free.unwrap_or(name))
-    }
-
-    async fn has_change_at(&self, branch: &str, head: CommitId) -> Result<bool, Problem> {
-        let newest = Query::of(Kind::Change).parent(branch).newest_first().limit(1);
-        let page = self.store.list::<Change>(newest).await?;
-        Ok(page.items.first().is_some_and(|change| change.doc.head == head.to_string()))
-    }
-
-    async fn no_open_change_on(&self, branch: &str) -> Result<(), Problem> {
-        match self.open_change_on(branch).await? {
-            None => Ok(()),
-            Some(change) => Err(Problem::new(
-                ProblemKind::Refused,
-                "branch_has_change",
-                format!("branch `{branch}` belongs to {} already", change.doc.id),
-                "push to the branch to update that change",
-            )),
-        }
-    }
-
-    /// Commits a person's edits on a branch.
-    async fn commit_edits(
-        &self,
-        caller: &Caller,
-        commit: Authored,
-        now: Timestamp,
-    ) -> Result<CommitId, Problem> {
-        if commit.edits.len() > MAX_EDITS {
-            return Err(invalid(
-                "too_many_files",
-                "a change holds at most 200 files",
-                "split it",
-                "edits",
-            ));
-        }
-        let bump = commit.bump.as_deref().map(parse_bump).transpose()?;
-        let author =
-            Identity { name: caller.person.display.clone(), email: caller.person.email.clone() };
-        let repo = self.repo.clone();
-        let head = blocking(move || {
-            let files = repo.files(commit.parent)?;
-            let mut edits: Edits = commit
-                .edits
-                .into_iter()
-                .map(|Edit { path, content }| (path, content.map(String::into_bytes)))
-                .filter(|(path, content)| files.get(path) != content.as_ref())
-                .collect();
-            if edits.is_empty() {
-                return Ok(None);
-            }
-            if let Some(bump) = bump {
-                crate::bump::raise_versions(&files, &mut edits, bump);
-            }
-            let new = NewCommit {
-                author: &author,
-                message: &commit.message,
-                at: now,
-                effect: &commit.effect,
-            };
-            repo.commit(&commit.branch, commit.parent, &edits, &new).map(Some)
-        })
-        .await?;
-        head.ok_or_else(|| {
-            invalid(
-                "nothing_changed",
-                "the files are the same as before: there is nothing to send",
-                "change something first",
-                "edits",
-            )
-        })
-    }
-
-    /// Base, content digest and contributors of a branch.
-    async fn look_at_branch(
-        &self,
-        app: &AppName,
-        head: CommitId,
-        by: &PersonName,
-    ) -> Result<Look, Problem> {
-        let (repo, name) = (self.repo.clone(), app.clone());
-        let (base, content, emails) = blocking(move || {
-            let main = repo.head()?;
-            let base = repo.merge_base(main, head)?.unwrap_or(main);
-            Ok((base, content_of(&repo, base, head, &name)?, repo.contributors(base, head)?))
-        })
-        .await?;
-        let mut contributors = self.people_by_email(&emails).await?;
-        contributors.insert(by.clone());
-        Ok(Look { base, content, contributors })
-    }
-}
-
-/// What a branch is.
-struct Look {
-    base: CommitId,
-    content: Digest,
-    contributors: BTreeSet<PersonName>,
 }
 
 /// A change about to be recorded.
-struct Draft {
-    id: ChangeId,
-    app: AppName,
-    title: String,
-    why: String,
-    author: PersonName,
-    branch: String,
-    head: CommitId,
-}
-
-/// A commit about to be made.
-struct Authored {
-    branch: String,
-    parent: CommitId,
-    edits: Vec<Edit>,
-    bump: Option<String>,
-    message: String,
-    effect: String,
-}
-
-/// What approvals bind to: every file the app depends on, and every other file
-/// the branch alters, because all of it is merged on their word.
-pub(crate) fn content_of(
-    repo: &Repo,
-    base: CommitId,
-    head: CommitId,
-    app: &AppName,
-) -> Result<Digest, RepoError> {
-    let files = repo.files(head)?;
-    let mut text = opsrepo::parse(&files).0.content_digest(app).hex();
-    for path in repo.changed_paths(base, head)? {
-        let digest = files.get(&path).map_or_else(|| "gone".to_owned(), |b| Digest::of(b).hex());
-        // Debug form: a path may hold a line end, its quoted form cannot.
-        text.push_str(&format!("\n{digest} {path:?}"));
-    }
-    Ok(Digest::of(text.as_bytes()))
+pub(crate) struct Draft {
+    pub(crate) id: ChangeId,
+    pub(crate) app: AppName,
+    pub(crate) title: String,
+    pub(crate) why: String,
+    pub(crate) author: PersonName,
+    pub(crate) branch: String,
+    pub(crate) head: CommitId,
 }
 
 /// Writes a change back under the generation it was read at.
@@ -688,7 +422,7 @@ fn slug(title: &str) -> String {
     if slug.is_empty() { "change".to_owned() } else { slug.to_owned() }
 }
 
-fn parse_bump(text: &str) -> Result<crate::bump::Bump, Problem> {
+pub(crate) fn parse_bump(text: &str) -> Result<crate::bump::Bump, Problem> {
     text.parse().map_err(|()| {
         invalid(
             "bad_bump",
@@ -704,11 +438,9 @@ fn from_not_allowed(error: approval::NotAllowed) -> Problem {
         approval::NotAllowed::OwnChange(_) => {
             (ProblemKind::NotAllowed, "own_change", "ask somebody who did not write any of it")
         }
-        approval::NotAllowed::NotApprover(_) => (
-            ProblemKind::NotAllowed,
-            "not_an_approver",
-            "ask an approver, or an admin for the role",
-        ),
+        approval::NotAllowed::NotApprover(_) => {
+            (ProblemKind::NotAllowed, "not_an_approver", "ask an approver")
+        }
         approval::NotAllowed::OtherContent { .. } => {
             (ProblemKind::Conflict, "other_content", "look at the change as it is now, then decide")
         }
@@ -716,6 +448,6 @@ fn from_not_allowed(error: approval::NotAllowed) -> Problem {
     Problem::new(kind, code, error.to_string(), hint)
 }
 
-fn invalid(code: &str, detail: &str, hint: &str, field: &str) -> Problem {
+pub(crate) fn invalid(code: &str, detail: &str, hint: &str, field: &str) -> Problem {
     Problem::new(ProblemKind::Invalid, code, detail, hint).at(field)
 }

@@ -6,7 +6,8 @@
 //! transaction with the effect's removal.
 
 use crate::Control;
-use crate::changes::{self, content_of};
+use crate::branches::content_of;
+use crate::changes;
 use crate::git::blocking;
 use crate::incidents::entry;
 use crate::problem::{Problem, ProblemKind};

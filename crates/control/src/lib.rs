@@ -2,13 +2,15 @@
 //!
 //! Map of the folder, in the order of a change's life:
 //! - [`caller`]: who is asking, and may they;
-//! - [`changes`]: propose, update, decide, withdraw;
+//! - [`changes`]: propose, update, decide, withdraw; `branches` and `pushes`: the
+//!   git side of it;
 //! - [`gates`]: compose the release and run the gates over it;
 //! - [`effects`]: what git is told: merge, promote, revert (from the outbox);
 //! - [`rollouts`]: the tick that looks at every rollout, and people's commands;
-//! - [`breakglass`]: rollback and kill;
+//! - [`breakglass`]: rollback and kill; `journal`: kills thrown at a gateway;
 //! - [`publish`]: from state to the snapshot gateways serve;
-//! - [`telemetry`]: what gateways ship;
+//! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it;
+//! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
 //! - [`why`], [`log`], [`listing`]: what people read.
 //!
 //! What must stay true:
@@ -23,6 +25,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
+mod branches;
 pub mod breakglass;
 mod bump;
 pub mod caller;
@@ -41,6 +44,7 @@ pub mod log;
 pub mod people;
 pub mod problem;
 pub mod publish;
+mod pushes;
 mod reconcile;
 pub mod records;
 pub mod rollouts;

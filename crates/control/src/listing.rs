@@ -451,7 +451,7 @@ fn change_summary(
     });
     let template = match change.state {
         ChangeState::Checking => "Checks are running.",
-        ChangeState::NeedsFixes => "{failed} problem(s) must be mended before anybody is asked.",
+        ChangeState::NeedsFixes => "{failed} must be mended before anybody is asked.",
         ChangeState::NeedsApproval => "Waits for {needs} who did not write it.",
         ChangeState::Merging if waiting.is_some() => "Approved; {waiting}.",
         ChangeState::Merging => "Approved; being merged.",
@@ -463,7 +463,10 @@ fn change_summary(
     };
     let params = params! {
         "needs" => needs,
-        "failed" => failed.sum::<usize>(),
+        "failed" => match failed.sum::<usize>() {
+            1 => "1 problem".to_owned(),
+            n => format!("{n} problems"),
+        },
         "waiting" => waiting.unwrap_or_default(),
         "rollout" => change.rollout.map(|r| r.to_string()).unwrap_or_default(),
     };
