@@ -96,12 +96,15 @@ impl Control {
         };
         let suspect = app.doc.production;
         let mut tx = Tx::new(now);
+        let was = app.doc.history.iter().rfind(|p| p.release == target);
+        let around = was.and_then(|p| p.around.clone());
         app.doc.production = target;
         app.doc.history.push(Promotion {
             release: target,
             at: now,
             by: PromotedBy::Rollback,
             change: None,
+            around,
         });
         let policy_cool_down = self.cool_down(&app.doc.app).await?;
         app.doc.cool_down_until = Some(now.plus(policy_cool_down));

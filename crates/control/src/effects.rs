@@ -11,7 +11,7 @@ use crate::changes;
 use crate::git::blocking;
 use crate::incidents::entry;
 use crate::problem::{Problem, ProblemKind};
-use crate::records::{AppRecord, DeniedRecord, RolloutRecord};
+use crate::records::{AppRecord, Around, DeniedRecord, RolloutRecord};
 use crate::rollouts::{index, update_app};
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
@@ -176,12 +176,19 @@ impl Control {
                 .with(details)
                 .into(),
         );
-        match app.filter(|app| app.doc.production != release) {
-            Some(app) => {
+        match app {
+            Some(app) if app.doc.production != release => {
                 self.start_rollout(&mut tx, &mut change.doc, &app, release, merged, now).await?;
             }
-            // Only what is around the release changed (plan, fallback, owner); or
-            // the app is new, and the next look starts it with this.
+            // Only what is around the release changed (plan, fallback, owner).
+            Some(mut app) => {
+                if let Some(production) = app.doc.history.last_mut() {
+                    production.around = self.around_at(merged, &change.doc.app).await?;
+                }
+                update_app(&mut tx, &app);
+                change.doc.state = ChangeState::Live;
+            }
+            // The app is new: the next look starts it with this.
             None => change.doc.state = ChangeState::Live,
         }
         changes::update(&mut tx, &mut change, now);
@@ -510,6 +517,16 @@ impl Control {
         Ok(Done::Yes)
     }
 
+    /// What is around the app's release, as a commit says.
+    async fn around_at(&self, commit: CommitId, app: &AppName) -> Result<Option<Around>, Problem> {
+        Ok(self.desired_at(commit).await?.apps.get(app).map(Around::of))
+    }
+
+    /// What is around the app's release, as `main` says.
+    pub(crate) async fn around_now(&self, app: &AppName) -> Result<Option<Around>, Problem> {
+        Ok(self.main().await?.desired.apps.get(app).map(Around::of))
+    }
+
     async fn policy_at(&self, commit: CommitId, app: &AppName) -> Result<RolloutPolicy, Problem> {
         let main = self.desired_at(commit).await?;
         main.policy(app).cloned().ok_or_else(|| {
@@ -560,6 +577,7 @@ impl Control {
                 at: now,
                 by: crate::records::PromotedBy::Start,
                 change: None,
+                around: main.desired.apps.get(app).map(Around::of),
             }],
             salt: crate::publish::fresh_salt(app)?,
             killed: None,

@@ -6,7 +6,9 @@
 //! truth; forgetting it is repaired by the next look.
 
 use crate::problem::Problem;
-use crate::records::{AppRecord, PublishedRecord, ReleaseRecord, RolloutRecord, TokenRecord};
+use crate::records::{
+    AppRecord, Around, PublishedRecord, ReleaseRecord, RolloutRecord, TokenRecord,
+};
 use crate::{Control, wrong};
 use domain::ids::{AppName, Digest, Generation, ReleaseId};
 use domain::people::{Permission, Person, may};
@@ -139,6 +141,7 @@ impl Control {
             .map(|r| r.doc.state.policy.subject)
             .or_else(|| spec.rollout.as_ref().map(|p| p.subject))
             .unwrap_or_default();
+        let around = record.around().cloned().unwrap_or_else(|| Around::of(spec));
         Ok(AppSnapshot {
             production: record.production,
             salt: record.salt.clone(),
@@ -150,15 +153,15 @@ impl Control {
                 exposure: r.doc.state.exposure,
             }),
             killed: record.killed.clone(),
-            fallback: spec
+            fallback: around
                 .fallback
                 .as_ref()
                 .map(serde_json::to_value)
                 .transpose()
                 .map_err(|e| wrong("the fallback", &e))?,
-            on_error: spec.on_error,
-            timeout: spec.timeout,
-            retries: spec.retries,
+            on_error: around.on_error,
+            timeout: around.timeout,
+            retries: around.retries,
         })
     }
 

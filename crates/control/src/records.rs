@@ -3,14 +3,17 @@
 
 use analysis::cells::{Cell, CellKey};
 use domain::component::{Component, ComponentKind};
+use domain::fallback::Fallback;
 use domain::ids::{AppName, ChangeId, Digest, IncidentId, PersonName, ReleaseId, RolloutId};
 use domain::manifest::Manifest;
 use domain::policy::{RolloutPolicy, SignalKind, Worse};
 use domain::rollout::{Report, RolloutState};
 use domain::routing::Arm;
 use domain::sentence::Sentence;
-use domain::snapshot::{Kill, ServedRelease};
+use domain::snapshot::{Kill, OnError, ServedRelease};
+
 use domain::units::{Span, Timestamp};
+use opsrepo::AppSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +36,40 @@ pub struct AppRecord {
     pub rollout: Option<RolloutId>,
 }
 
+impl AppRecord {
+    /// What is around production's release.
+    pub fn around(&self) -> Option<&Around> {
+        self.history.last().and_then(|promotion| promotion.around.as_ref())
+    }
+}
+
+/// What shapes answers beside the release: fallback and patience.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Around {
+    /// Deterministic answers.
+    pub fallback: Option<Fallback>,
+    /// What users get when the provider fails.
+    pub on_error: OnError,
+    /// Longest a provider may take.
+    pub timeout: Span,
+    /// Retries before the first byte.
+    pub retries: u32,
+}
+
+impl Around {
+    /// As the files say.
+    pub fn of(spec: &AppSpec) -> Self {
+        Self {
+            fallback: spec.fallback.clone(),
+            on_error: spec.on_error,
+            timeout: spec.timeout,
+            retries: spec.retries,
+        }
+    }
+}
+
 /// How a release became production.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Promotion {
     /// The release.
     pub release: ReleaseId,
@@ -44,6 +79,11 @@ pub struct Promotion {
     pub by: PromotedBy,
     /// The change that brought it, if one did.
     pub change: Option<ChangeId>,
+    /// What is around it. Taken from git when the release becomes production,
+    /// not when its change is merged: what a candidate brings along must not
+    /// reach everybody before the candidate does.
+    #[serde(default)]
+    pub around: Option<Around>,
 }
 
 /// What made a release production.

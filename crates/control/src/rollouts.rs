@@ -218,6 +218,7 @@ impl Control {
                 at: turn.now,
                 by: PromotedBy::Rollout,
                 change: Some(state.change),
+                around: self.around_now(&state.app).await?,
             });
         } else {
             let cool_down = state.policy.after_rollback.cool_down;

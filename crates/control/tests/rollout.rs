@@ -195,6 +195,43 @@ async fn a_fallback_that_could_not_answer_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_around_a_candidate_waits_for_its_promotion_and_goes_back_with_it() {
+    let house = House::new().await;
+    let fallback = |text: &str| control::views::Edit {
+        path: "apps/greeter/fallback.yaml".to_owned(),
+        content: Some(format!("apiVersion: tidegate/v1\ndefault: {text}\n")),
+    };
+    let said = async || {
+        let snapshot = house.snapshot().await.1;
+        snapshot.apps[&app()].fallback.clone().unwrap()["default"].as_str().unwrap().to_owned()
+    };
+    let mut edits = vec![fallback("Hi.")];
+    edits.push(control::views::Edit {
+        path: "apps/greeter/prompts/hello/system.j2".to_owned(),
+        content: Some("Greet {{ name }} warmly.\n".to_owned()),
+    });
+    let new = control::views::NewChange {
+        app: app(),
+        title: None,
+        why: "a warmer greeting everywhere".to_owned(),
+        edits,
+        branch: None,
+        bump: Some("minor".to_owned()),
+    };
+    let change = house.control.create_change(&house.ana(), new).await.unwrap().id;
+    house.control.look().await;
+    let rollout = house.approve(change).await;
+    house.control.look().await;
+    assert_eq!(said().await, "Hello.", "merged, and on trial for nobody yet");
+    run(&house, rollout, |_, i| i % 50 == 0).await;
+    house.control.look().await;
+    assert_eq!(said().await, "Hi.");
+    let back = action("rollback", Some("the greeting is too warm"));
+    house.control.app_action(&house.omar(), &app(), None, back).await.unwrap();
+    assert_eq!(said().await, "Hello.");
+}
+
+#[tokio::test]
 async fn kill_and_unkill_reach_the_snapshot_and_need_a_reason_afterwards() {
     let house = House::new().await;
     house.heartbeat().await;
