@@ -13,6 +13,9 @@ use domain::units::{Span, Timestamp};
 use serde_json::{Map, Value};
 use store::{Index, Kind, Tx, Versioned};
 
+/// Times a reason is written again when the loop was faster.
+const MAX_RETRIES: u32 = 10;
+
 /// How long the reason of a break-glass action may follow it.
 pub(crate) const REASON_WITHIN: Span = Span::from_secs(3600);
 
@@ -198,6 +201,23 @@ impl Control {
             )
             .at("reason"));
         }
+        // The loop writes incidents too (revert commit, swing-back): a person's
+        // reason must not be lost to that.
+        for _ in 0..MAX_RETRIES {
+            match self.write_reason(caller, id, reason).await {
+                Err(problem) if problem.kind == ProblemKind::Conflict => {}
+                done => return done,
+            }
+        }
+        self.write_reason(caller, id, reason).await
+    }
+
+    async fn write_reason(
+        &self,
+        caller: &Caller,
+        id: IncidentId,
+        reason: &str,
+    ) -> Result<Incident, Problem> {
         let mut incident = self.incident_record(id).await?;
         if incident.doc.reason.is_some() {
             return Err(Problem::new(
