@@ -483,8 +483,8 @@ async fn a_gateway_with_nothing_to_say_says_that_it_is_there() {
     })
     .await;
     // Heartbeats may come before the first snapshot is served; then they say so.
-    let served = |b: &Batch| b.serving == Generation(1);
-    let enough = |all: &[Batch]| all.iter().filter(|b| served(b)).count() >= 3;
+    let served = |b: &analysis::cells::Batch| b.serving == Generation(1);
+    let enough = |all: &[analysis::cells::Batch]| all.iter().filter(|b| served(b)).count() >= 3;
     let batches = running.control.shipped(|b| enough(b).then(|| b.to_vec())).await;
     assert!(batches.iter().all(|b| b.cells.is_empty()));
     assert!(batches.iter().skip_while(|b| !served(b)).all(served));
