@@ -2,6 +2,7 @@
 //!
 //! Map of the folder, in the order of a change's life:
 //! - [`caller`]: who is asking, and may they;
+//! - `apps`: what a new app starts with;
 //! - [`changes`]: propose, update, decide, withdraw; `branches` and `pushes`: the
 //!   git side of it;
 //! - [`gates`]: compose the release and run the gates over it;
@@ -25,6 +26,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
+mod apps;
 mod branches;
 pub mod breakglass;
 mod bump;
