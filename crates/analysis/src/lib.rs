@@ -23,11 +23,13 @@
 pub mod betting;
 pub mod cells;
 mod compare;
+pub mod engine;
 mod events;
 pub mod label;
 pub mod limits;
 mod measure;
 mod observe;
+pub mod outcome;
 pub mod power;
 mod series;
 pub mod sketch;
@@ -36,6 +38,8 @@ mod verdict;
 
 pub use cells::{Batch, Cell, CellKey, Cells, Event, FeedbackCell};
 pub use compare::NEGLIGIBLE_RATE;
+pub use engine::{Engine, Place};
 pub use observe::observe;
+pub use outcome::{Outcome, Side};
 pub use sketch::Sketch;
 pub use verdict::{UNUSABLE_SHARE, Window, verdict};

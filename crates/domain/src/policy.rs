@@ -228,8 +228,72 @@ pub struct Signal {
     /// Outcomes of the candidate below which there is no verdict.
     #[serde(default = "default_min_samples")]
     pub min_samples: u64,
+    /// Share of the risk of a false stop, relative to the other signals'; 1 if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// Where the numbers come from if not from the answers themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SignalSource>,
+    /// The error budget this signal must not burn too fast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burn: Option<Burn>,
+    /// What is known of the judge that measures this signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judge>,
     /// What follows a failure.
     pub action: SignalAction,
+}
+
+/// Where an external signal is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalSource {
+    /// A PromQL expression that yields one number.
+    pub prometheus: String,
+}
+
+/// An error budget and how fast it may be consumed (the multi-window,
+/// multi-burn-rate rule of the SRE workbook, chapter 5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Burn {
+    /// The objective: the share of good outcomes that is promised, below 100 %.
+    pub objective: Ratio,
+    /// Rules; the workbook's three if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<BurnWindow>,
+}
+
+/// One rule: over both windows the budget burns at least so fast.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BurnWindow {
+    /// How many times faster than the budget allows.
+    pub rate: f64,
+    /// The window that shows that it matters.
+    pub long: Span,
+    /// The window that shows that it goes on.
+    pub short: Span,
+}
+
+/// A judge with known errors, or one that people check on a sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judge {
+    /// Share of the truly bad answers that it calls bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<Ratio>,
+    /// Share of the truly good answers that it calls good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specificity: Option<Ratio>,
+    /// How many labelled answers both were measured on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labelled: Option<u64>,
+    /// Name of the feedback with which people label a random sample of the
+    /// answers this judge has judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub human: Option<String>,
 }
 
 fn default_min_samples() -> u64 {
