@@ -20,6 +20,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
+pub mod backtest;
 pub mod betting;
 pub mod cells;
 mod compare;
