@@ -40,6 +40,7 @@ pub use format::app::{AppSpec, Audience, Risk, default_requirements};
 pub use format::model::{ModelSpec, Prices, RecordingsFile};
 pub use format::prompt::{PromptMessageSpec, PromptSpec};
 pub use format::release::{Inline, ReleaseSpec};
+pub use format::rollout::replayed_policy;
 pub use format::settings::Settings;
 pub use git::{
     CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, Repo, RepoError,

@@ -23,7 +23,7 @@ mod decide;
 mod limits;
 mod report;
 mod sentences;
-mod show;
+pub mod show;
 mod state;
 mod step;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::units::{Span, Timestamp};
 use crate::verdict::ArmNumbers;
 
 /// A value of this signal: `32.9%`, `1520 ms`, `$0.0041`, `4.2`.
-pub(super) fn value(signal: &Signal, value: f64) -> String {
+pub fn value(signal: &Signal, value: f64) -> String {
     if !value.is_finite() {
         return "no usable number".to_owned();
     }
@@ -18,7 +18,7 @@ pub(super) fn value(signal: &Signal, value: f64) -> String {
 }
 
 /// An arm's value with what it was made of: `32.9% (28 of 85)`.
-pub(super) fn arm(signal: &Signal, numbers: &ArmNumbers) -> String {
+pub fn arm(signal: &Signal, numbers: &ArmNumbers) -> String {
     let n = numbers.n;
     let Some(known) = numbers.value else { return format!("not measured ({n} answers)") };
     let shown = value(signal, known);
@@ -89,7 +89,7 @@ fn trim(number: String) -> String {
 }
 
 /// A length of time in two parts at most: `12m 30s`, `1h 5m`, `250ms`.
-pub(super) fn span(span: Span) -> String {
+pub fn span(span: Span) -> String {
     let ms = span.millis();
     if ms < 1000 {
         return if ms == 0 { "0s".to_owned() } else { format!("{ms}ms") };
