@@ -26,6 +26,9 @@ pub mod cells;
 mod compare;
 pub mod engine;
 mod events;
+pub mod floor;
+pub mod experiment;
+pub mod judge;
 pub mod label;
 pub mod limits;
 mod measure;
@@ -36,6 +39,7 @@ mod series;
 pub mod sketch;
 pub mod tails;
 mod verdict;
+pub mod watch;
 
 pub use cells::{Batch, Cell, CellKey, Cells, Event, FeedbackCell};
 pub use compare::NEGLIGIBLE_RATE;
