@@ -277,6 +277,28 @@ pub struct BurnWindow {
     pub short: Span,
 }
 
+impl BurnWindow {
+    /// The workbook's rules for an objective over 30 days: 2 % of its budget in
+    /// an hour, 5 % in six, 10 % in three days.
+    pub const WORKBOOK: [Self; 3] = [
+        Self { rate: 14.4, long: Span::from_secs(3600), short: Span::from_secs(300) },
+        Self { rate: 6.0, long: Span::from_secs(6 * 3600), short: Span::from_secs(1800) },
+        Self { rate: 1.0, long: Span::from_secs(3 * 86_400), short: Span::from_secs(6 * 3600) },
+    ];
+}
+
+impl Burn {
+    /// The share of outcomes that may be bad.
+    pub fn budget(&self) -> f64 {
+        1.0 - self.objective.0
+    }
+
+    /// The rules that hold: those of the policy, or the workbook's.
+    pub fn rules(&self) -> Vec<BurnWindow> {
+        if self.windows.is_empty() { BurnWindow::WORKBOOK.to_vec() } else { self.windows.clone() }
+    }
+}
+
 /// A judge with known errors, or one that people check on a sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -35,9 +35,19 @@ pub struct ArmNumbers {
 }
 
 /// Why a verdict is what it is.
+///
+/// "Nothing" and "stale" are for the one who measures to tell apart from a quiet
+/// night: at one request in twenty seconds and a share of 5 %, an hour without
+/// an answer of the candidate is usual. Silence is a verdict once so many of
+/// its answers were due, by the requests that did come, that none by chance
+/// would be a million to one (e⁻¹⁴).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
+    /// The last answers are so bad that something is broken: acts at once.
+    Breaker,
+    /// Bad answers use up the error budget too fast: acts at once.
+    BudgetBurns,
     /// The absolute limit is exceeded in the window.
     OverLimit,
     /// Worse than control at the stated risk.
@@ -46,12 +56,22 @@ pub enum Reason {
     NotWorse,
     /// Fewer outcomes than needed.
     TooFew,
-    /// No outcome was measured in the window.
+    /// Nothing was measured yet, or nothing in the window.
     Nothing,
+    /// Measured before, and silent for longer than today's traffic explains.
+    Stale,
     /// A number that is none, or a control without outcomes.
     Unusable,
     /// Enough outcomes, and neither worse nor not worse is shown.
     Undecided,
+}
+
+impl Reason {
+    /// True if this failure is made over all looks, or too bad to wait: it
+    /// acts at once, whatever the policy says about how long a breach lasts.
+    pub fn acts_at_once(self) -> bool {
+        matches!(self, Self::Breaker | Self::BudgetBurns | Self::WorseThanControl)
+    }
 }
 
 /// The verdict on one signal at one moment.

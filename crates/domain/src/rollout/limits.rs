@@ -9,7 +9,7 @@ use super::step::{Action, Machine};
 use super::{Breach, PauseCause, Phase, sentences};
 use crate::people::Role;
 use crate::policy::{MissingAction, Signal, SignalAction, Sustained};
-use crate::verdict::{Outcome, Reason, Verdict};
+use crate::verdict::{Outcome, Verdict};
 
 impl Machine<'_> {
     /// The verdict on a signal of the policy, if there is one.
@@ -65,7 +65,7 @@ impl Machine<'_> {
 
     /// True if this failure has lasted long enough to act on.
     fn is_sustained(&self, signal: &Signal, verdict: &Verdict) -> bool {
-        if verdict.reason == Reason::WorseThanControl {
+        if verdict.reason.acts_at_once() {
             return true;
         }
         let Some(breach) = self.state.breaches.get(&signal.name) else { return false };

@@ -111,6 +111,14 @@ pub(super) fn row(
         Reason::OverLimit => {
             ("signal_over_limit", "`{metric}` is {value}, {side} its limit of {limit}: {follows}.")
         }
+        Reason::Breaker => (
+            "signal_broken",
+            "`{metric}` is broken: {value}, which is next to impossible within its limit of {limit}: {follows}.",
+        ),
+        Reason::BudgetBurns => (
+            "signal_burns",
+            "`{metric}` uses up its error budget too fast, {value}: {follows}.",
+        ),
         Reason::WorseThanControl => (
             "signal_worse",
             "`{metric}` is {value} against {control} for today's version, worse by more than chance explains: {follows}.",
@@ -127,6 +135,10 @@ pub(super) fn row(
         Reason::Nothing => {
             ("signal_nothing", "`{metric}` has not been measured; nothing is promoted until it is.")
         }
+        Reason::Stale => (
+            "signal_stale",
+            "`{metric}` was measured and no longer is, though requests go on; nothing is promoted until it is.",
+        ),
         Reason::Unusable => (
             "signal_unusable",
             "`{metric}` cannot be judged, because a number is missing or unusable ({value} against {control} for today's version); nothing is promoted until it can.",

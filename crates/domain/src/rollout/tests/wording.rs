@@ -5,12 +5,15 @@ use crate::sentence::Sentence;
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Pass, Outcome::Hold, Outcome::Inconclusive, Outcome::NoData, Outcome::Fail];
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 10] = [
+    Reason::Breaker,
+    Reason::BudgetBurns,
     Reason::OverLimit,
     Reason::WorseThanControl,
     Reason::NotWorse,
     Reason::TooFew,
     Reason::Nothing,
+    Reason::Stale,
     Reason::Unusable,
     Reason::Undecided,
 ];
@@ -37,11 +40,14 @@ fn whole(sentence: &Sentence) {
 fn the_lists_are_whole() {
     for reason in REASONS {
         match reason {
-            Reason::OverLimit
+            Reason::Breaker
+            | Reason::BudgetBurns
+            | Reason::OverLimit
             | Reason::WorseThanControl
             | Reason::NotWorse
             | Reason::TooFew
             | Reason::Nothing
+            | Reason::Stale
             | Reason::Unusable
             | Reason::Undecided => {}
         }
@@ -92,7 +98,7 @@ fn every_outcome_reason_action_and_phase_has_a_sentence() {
             }
         }
     }
-    assert_eq!(seen, 11 * 7 * 4 * 2 * 5 * 7);
+    assert_eq!(seen, 11 * 7 * 4 * 2 * OUTCOMES.len() * REASONS.len());
 }
 
 /// Checks every sentence of one look, with and without numbers.

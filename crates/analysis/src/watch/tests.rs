@@ -1,0 +1,1 @@
+//! A watch as its users meet it.
