@@ -1,0 +1,133 @@
+//! Simulates rollouts and measures rules: how often each stops a candidate that
+//! makes no difference, and how many requests it exposes to one that is worse.
+//!
+//! A scenario is a world (traffic, shares, laws) and a policy. Rollouts are
+//! drawn lazily from it and led past a rule, one look a minute, until the rule
+//! decides. `tidegate` is the engine of this repository; the others are what it
+//! is compared with. Everything follows from the seed.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to its terminal")]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
+)]
+
+mod families;
+mod floor;
+mod law;
+mod measure;
+mod ranks;
+mod report;
+mod rng;
+mod rules;
+mod trace;
+mod world;
+
+use measure::Plan;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+verdicts [--family F,..] [--rule R,..] [--runs N] [--seed S] [--jobs N] [--only TEXT]
+         [--cap N] [--no-promote] [--output table|json]
+
+  --family      which families of scenarios; all if absent
+  --rule        which rules (tidegate)
+  --runs        rollouts per scenario (200)
+  --seed        (1)
+  --jobs        threads (1)
+  --only        scenarios whose name contains this text
+  --cap         most requests of a plan; longer plans are cut short (400000)
+  --no-promote  rules may not end a rollout by promoting
+  --output      a table, or one JSON document
+";
+
+struct Asked {
+    families: Vec<String>,
+    rules: Vec<String>,
+    only: String,
+    cap: f64,
+    json: bool,
+    plan: Plan,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|w| w == "--help" || w == "-h") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match read(&words).and_then(|asked| run(&asked)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn read(words: &[String]) -> Result<Asked, String> {
+    let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    let mut asked = Asked {
+        families: list(&families::FAMILIES),
+        rules: list(&["tidegate"]),
+        only: String::new(),
+        cap: 400_000.0,
+        json: false,
+        plan: Plan { runs: 200, seed: 1, jobs: 1, promote: true },
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--no-promote" {
+            asked.plan.promote = false;
+            continue;
+        }
+        let value = words.next().ok_or_else(|| format!("`{word}` needs a value"))?;
+        let number =
+            || value.parse::<u64>().map_err(|_| format!("`{word} {value}` is not a whole number"));
+        match word.as_str() {
+            "--family" => asked.families = known(value, &families::FAMILIES, "family")?,
+            "--rule" => asked.rules = known(value, &rules::RULES, "rule")?,
+            "--runs" => asked.plan.runs = number()?.max(1),
+            "--seed" => asked.plan.seed = number()?,
+            "--jobs" => asked.plan.jobs = number()?.clamp(1, 256) as usize,
+            "--only" => asked.only.clone_from(value),
+            "--cap" => asked.cap = number()?.max(100) as f64,
+            "--output" => asked.json = known(value, &["table", "json"], "output")? == ["json"],
+            _ => return Err(format!("there is no option `{word}`; see `verdicts --help`")),
+        }
+    }
+    Ok(asked)
+}
+
+fn known(value: &str, names: &[&str], what: &str) -> Result<Vec<String>, String> {
+    let each = |name: &str| {
+        let is = names.contains(&name).then(|| name.to_owned());
+        is.ok_or_else(|| format!("there is no {what} `{name}`; there is {}", names.join(", ")))
+    };
+    value.split(',').map(each).collect()
+}
+
+fn run(asked: &Asked) -> Result<(), String> {
+    let mut rows = Vec::new();
+    let mut summaries = Vec::new();
+    for name in &asked.families {
+        let scenarios = families::family(name, asked.cap).unwrap_or_default();
+        for rule in &asked.rules {
+            for scenario in scenarios.iter().filter(|s| s.name.contains(&asked.only)) {
+                let row = measure::measure(name, scenario, rule, &asked.plan);
+                if !asked.json {
+                    println!("{}", report::line(&row));
+                }
+                rows.push(row);
+            }
+            summaries.push(report::summary(name, rule, &rows));
+        }
+    }
+    if asked.json {
+        let whole = serde_json::json!({"scenarios": rows, "summaries": summaries});
+        println!("{whole}");
+    } else {
+        println!("\n{}", report::table(&summaries));
+    }
+    Ok(())
+}

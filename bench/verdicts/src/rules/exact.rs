@@ -1,0 +1,74 @@
+//! Exact label spending, the reference: who served the bad events, with the law
+//! of the candidate's count kept among paths that have not stopped (Poisson
+//! binomial), and risk spent over information time (Lan & DeMets 1983).
+
+use super::Test;
+use analysis::Outcome;
+use domain::policy::Signal;
+
+/// Risk that may have been spent when this part of the plan has been seen.
+pub fn allowed(risk: f64, part: f64) -> f64 {
+    risk * (1.0 + part.min(1.0) / 0.02).ln() / 51.0_f64.ln()
+}
+
+struct Exact {
+    risk: f64,
+    planned: f64,
+    seen: f64,
+    /// Law of the count of candidate labels; index 0 stands for `base`.
+    law: Vec<f64>,
+    base: usize,
+    count: usize,
+    spent: f64,
+    stopped: bool,
+}
+
+/// Builds the test.
+pub fn make(_signal: &Signal, risk: f64, planned: f64) -> Box<dyn Test> {
+    Box::new(Exact {
+        risk,
+        planned,
+        seen: 0.0,
+        law: vec![1.0],
+        base: 0,
+        count: 0,
+        spent: 0.0,
+        stopped: false,
+    })
+}
+
+/// Mass of the law below which its lower end is cut off: far below any risk,
+/// and cutting there can only make the test more careful.
+const DUST: f64 = 1e-15;
+
+impl Test for Exact {
+    fn add(&mut self, outcome: &Outcome, value: f64) {
+        self.seen += 1.0;
+        if value < 0.5 || self.stopped {
+            return;
+        }
+        let pi = outcome.share;
+        self.count += usize::from(crate::law::is_candidate(outcome.side));
+        self.law.push(0.0);
+        for i in (0..self.law.len()).rev() {
+            let below = if i > 0 { self.law[i - 1] } else { 0.0 };
+            self.law[i] = self.law[i] * (1.0 - pi) + below * pi;
+        }
+        let mut left = allowed(self.risk, self.seen / self.planned) - self.spent;
+        while let Some(top) = self.law.last().copied().filter(|top| *top <= left) {
+            left -= top;
+            self.spent += top;
+            self.law.pop();
+        }
+        self.stopped = self.count >= self.base + self.law.len();
+        let dust = self.law.iter().take_while(|m| **m < DUST).count();
+        if dust > 64 && self.count >= self.base + dust {
+            self.law.drain(..dust);
+            self.base += dust;
+        }
+    }
+
+    fn stops(&mut self) -> bool {
+        self.stopped
+    }
+}
