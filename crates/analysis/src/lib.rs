@@ -30,6 +30,7 @@ pub mod floor;
 pub mod experiment;
 pub mod judge;
 pub mod label;
+pub mod labels;
 pub mod limits;
 mod measure;
 mod observe;

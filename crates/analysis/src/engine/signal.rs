@@ -1,0 +1,441 @@
+//! One signal of a rollout: its numbers, its tests, its limits.
+
+use super::Place;
+use super::interval;
+use super::numbers::Arm;
+use crate::labels::resalt::{self, Draws};
+use crate::labels::score::{NotWorse, Scorer, UNIT, badness};
+use crate::labels::spend::Schedule;
+use crate::labels::test::Test;
+use crate::outcome::{Outcome, Side};
+use crate::watch::{Reading, Watch, Watched};
+use domain::policy::{Signal, SignalAction, SignalKind, Worse};
+use domain::units::Timestamp;
+use domain::verdict::{Outcome as Result, Reason, Verdict};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+/// Most answers that wait for the other arm's answer to the same input; beyond,
+/// the oldest is given up.
+pub const MAX_PENDING: usize = 10_000;
+/// Most inputs whose pairs are remembered so that they count once, and most
+/// subjects whose first bad answer is.
+pub const MAX_INPUTS: usize = 100_000;
+/// Share of unusable numbers above which nothing is concluded from the rest.
+pub const UNUSABLE_SHARE: f64 = 0.01;
+/// The candidate is silent when so many of its outcomes were to be expected
+/// from control's since its last one: a chance of one in a million.
+pub const SILENT_AFTER: f64 = 13.8;
+/// Evidence at which a rate's and another signal's risk begins to be spent.
+const RATE_ONSET: f64 = 0.5;
+const VALUE_ONSET: f64 = 4.0;
+
+/// True if a signal compares with control.
+pub(super) fn compares(signal: &Signal) -> bool {
+    signal.notice.is_some() && signal.source.is_none() && signal.action != SignalAction::Notify
+}
+
+/// Draws a key needs before the tests of these signals exist.
+pub(super) fn repetitions_at_first(signals: &[SignalState]) -> usize {
+    signals.iter().map(SignalState::repetitions_wanted).max().unwrap_or(0)
+}
+
+/// What all signals of one outcome share.
+pub(super) struct Context {
+    pub at: Timestamp,
+    pub sticky: bool,
+    /// What sticks together, or a number of its own.
+    pub key: u64,
+}
+
+/// The tests against control, made with the first outcome: only then it is known
+/// whether outcomes stick together.
+#[derive(Debug, Clone)]
+struct Tests {
+    sticky: bool,
+    worse: Test,
+    not_worse: Test,
+}
+
+/// Pairs: answers of both arms to one input.
+#[derive(Debug, Clone, Default)]
+struct Pairs {
+    waiting: BTreeMap<u64, (Side, f64)>,
+    order: VecDeque<u64>,
+    inputs: HashSet<u64>,
+    compared: f64,
+    differing: f64,
+}
+
+/// One signal of a rollout.
+#[derive(Debug, Clone)]
+pub(super) struct SignalState {
+    signal: Signal,
+    /// Risk of a false stop that is this signal's.
+    risk: f64,
+    false_promote: f64,
+    ended: bool,
+    control: Arm,
+    candidate: Arm,
+    unusable: u64,
+    watch: Watch,
+    tests: Option<Tests>,
+    scorer: Scorer,
+    margin: Option<NotWorse>,
+    pairs: Pairs,
+    /// Subjects whose first bad answer was counted.
+    bad_subjects: HashSet<u64>,
+    /// Outcomes of the candidate to be expected since its last one.
+    quiet: f64,
+    /// Outcomes of the most measured signal at this one's last outcome.
+    last_measured: u64,
+    worse: bool,
+}
+
+impl SignalState {
+    pub(super) fn new(signal: &Signal, risk: f64, false_promote: f64) -> Self {
+        Self {
+            risk,
+            false_promote,
+            ended: false,
+            control: Arm::default(),
+            candidate: Arm::default(),
+            unusable: 0,
+            watch: Watch::new(signal),
+            tests: None,
+            scorer: Scorer::new(signal),
+            margin: signal.notice.map(|notice| NotWorse::new(signal, notice)),
+            pairs: Pairs::default(),
+            bad_subjects: HashSet::new(),
+            quiet: 0.0,
+            last_measured: 0,
+            worse: false,
+            signal: signal.clone(),
+        }
+    }
+
+    pub(super) fn repetitions(&self) -> usize {
+        self.tests
+            .as_ref()
+            .map_or(0, |tests| tests.worse.repetitions().max(tests.not_worse.repetitions()))
+    }
+
+    fn repetitions_wanted(&self) -> usize {
+        match (self.signal.notice, self.risk > 0.0) {
+            (None, _) => 0,
+            (Some(_), true) => resalt::repetitions(self.risk.min(self.false_promote)),
+            (Some(_), false) => resalt::repetitions(self.false_promote),
+        }
+    }
+
+    pub(super) fn measured(&self) -> u64 {
+        self.control.n.saturating_add(self.candidate.n)
+    }
+
+    pub(super) fn risk(&self) -> f64 {
+        self.risk
+    }
+
+    pub(super) fn spent(&self) -> f64 {
+        self.tests.as_ref().map_or(0.0, |tests| tests.worse.spent())
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        compares(&self.signal) && !self.ended
+    }
+
+    /// True if nothing came for this signal while `patience` outcomes came for
+    /// the most measured one, which stands at `most`.
+    pub(super) fn has_ended(&self, most: u64, patience: u64) -> bool {
+        self.goes_on() && most.saturating_sub(self.last_measured) > patience
+    }
+
+    /// Gives back what is unspent of the risk, but for a part.
+    pub(super) fn release(&mut self, kept: f64) -> f64 {
+        self.ended = true;
+        let unspent = (self.risk - self.spent()).max(0.0);
+        self.risk -= unspent * (1.0 - kept);
+        unspent * (1.0 - kept)
+    }
+
+    pub(super) fn grant(&mut self, risk: f64) {
+        self.risk += risk;
+    }
+
+    /// Takes in what an outcome says about this signal.
+    pub(super) fn add(
+        &mut self,
+        outcome: &Outcome,
+        value: Option<f64>,
+        context: &Context,
+        draws: &Draws,
+    ) {
+        let Some(value) = value else { return };
+        if self.signal.source.is_some() {
+            return;
+        }
+        let Some(value) = self.usable(value, outcome.failed) else {
+            self.unusable = self.unusable.saturating_add(1);
+            return;
+        };
+        let served = match (outcome.side, outcome.pair) {
+            (_, Some(_)) => 1.0,
+            (Side::Candidate, None) => outcome.share,
+            (Side::Baseline, None) => 1.0 - outcome.share,
+        };
+        match outcome.side {
+            Side::Candidate => {
+                self.candidate.add(self.signal.kind, value, served);
+                self.quiet = 0.0;
+                let reading = match value.is_infinite() {
+                    true => Reading::Worst,
+                    false => Reading::Number(value),
+                };
+                self.watch.add(context.at, outcome.step, reading);
+            }
+            Side::Baseline => {
+                self.control.add(self.signal.kind, value, served);
+                self.quiet += match outcome.pair {
+                    Some(_) => 1.0,
+                    None => outcome.share / (1.0 - outcome.share).max(1e-4),
+                };
+            }
+        }
+        if self.signal.notice.is_some() {
+            self.compare(outcome, value, context, draws);
+        }
+    }
+
+    /// The value if it can be of the signal's kind; infinite for a failed answer
+    /// whose latency is asked for.
+    fn usable(&self, value: f64, failed: bool) -> Option<f64> {
+        if self.signal.kind == SignalKind::Latency && failed && self.signal.worse == Worse::Higher {
+            return Some(f64::INFINITY);
+        }
+        let sound = match self.signal.kind {
+            SignalKind::Rate => value == 0.0 || value == 1.0,
+            SignalKind::Score => {
+                let inside = |(low, high)| (low..=high).contains(&value);
+                value.is_finite() && self.signal.range.is_none_or(inside)
+            }
+            SignalKind::Latency | SignalKind::Amount => value.is_finite() && value >= 0.0,
+        };
+        sound.then_some(value)
+    }
+
+    fn compare(&mut self, outcome: &Outcome, value: f64, context: &Context, draws: &Draws) {
+        if self.tests.is_none() {
+            let onset = match self.signal.kind {
+                SignalKind::Rate => RATE_ONSET,
+                _ => VALUE_ONSET,
+            };
+            let schedule = Schedule { onset };
+            let sticky = context.sticky;
+            // Rates against a margin count a subject's first bad answer, so
+            // their coins are independent.
+            let repeats = sticky && self.signal.kind != SignalKind::Rate;
+            self.tests = Some(Tests {
+                sticky,
+                worse: Test::new(schedule, self.risk.max(1e-6), sticky),
+                not_worse: Test::new(schedule, self.false_promote, repeats),
+            });
+        }
+        let shows = outcome.side == Side::Candidate;
+        match outcome.pair {
+            Some(pair) => self.compare_pair(pair, outcome, value, draws),
+            None => self.compare_one(outcome.share, shows, value, context, draws),
+        }
+        let bad = badness(self.signal.kind, self.signal.worse, value);
+        self.scorer.learn(bad);
+        if let Some(margin) = &mut self.margin {
+            let forgiven = margin.forgiven(value, shows);
+            margin.learn(forgiven);
+        }
+    }
+
+    fn compare_one(
+        &mut self,
+        share: f64,
+        shows: bool,
+        value: f64,
+        context: &Context,
+        draws: &Draws,
+    ) {
+        let Some(tests) = &mut self.tests else { return };
+        let bad = badness(self.signal.kind, self.signal.worse, value);
+        let score = self.scorer.score(bad);
+        if tests.sticky {
+            tests.worse.toss(Some(draws), share, score, shows);
+        } else if !context.sticky {
+            tests.worse.toss(None, share, score, shows);
+        }
+        let Some(margin) = &self.margin else { return };
+        let coin = margin.coin(margin.forgiven(value, shows), share);
+        match (tests.sticky, margin.is_rate()) {
+            (true, true) => {
+                let first = bad > 0.0
+                    && self.bad_subjects.len() < MAX_INPUTS
+                    && self.bad_subjects.insert(context.key);
+                if first {
+                    tests.not_worse.toss(None, coin.p, -(UNIT as i32), shows);
+                }
+            }
+            (true, false) => tests.not_worse.toss(Some(draws), coin.p, coin.score, shows),
+            (false, _) if !context.sticky => {
+                tests.not_worse.toss(None, coin.p, coin.score, shows);
+            }
+            (false, _) => {}
+        }
+    }
+
+    /// Both answers to one input make one coin: which of them is worse?
+    fn compare_pair(&mut self, pair: u64, outcome: &Outcome, value: f64, draws: &Draws) {
+        let pairs = &mut self.pairs;
+        let other = match pairs.waiting.get(&pair) {
+            Some((side, _)) if *side == outcome.side => return,
+            Some(_) => pairs.waiting.remove(&pair),
+            None => None,
+        };
+        let Some((_, other)) = other else {
+            pairs.waiting.insert(pair, (outcome.side, value));
+            pairs.order.push_back(pair);
+            while pairs.order.len() > MAX_PENDING {
+                if let Some(oldest) = pairs.order.pop_front() {
+                    pairs.waiting.remove(&oldest);
+                }
+            }
+            return;
+        };
+        if let Some(input) = outcome.input {
+            let new = pairs.inputs.len() < MAX_INPUTS && pairs.inputs.insert(input);
+            if !new {
+                return;
+            }
+        }
+        let (candidate, control) = match outcome.side {
+            Side::Candidate => (value, other),
+            Side::Baseline => (other, value),
+        };
+        pairs.compared += 1.0;
+        pairs.differing += f64::from(u8::from(candidate != control));
+        let Some(tests) = &mut self.tests else { return };
+        let key = tests.sticky.then_some(draws);
+        let bad = |value| badness(self.signal.kind, self.signal.worse, value);
+        let worse = self.scorer.difference(bad(candidate), bad(control));
+        tests.worse.toss(key, 0.5, worse.abs(), worse > 0);
+        let Some(margin) = &self.margin else { return };
+        let discordant = pairs.differing / pairs.compared;
+        let (forgiven, control) =
+            (margin.forgiven(candidate, true), margin.forgiven(control, false));
+        let (coin, fewer) = margin.pair_coin(forgiven, control, discordant);
+        let key = key.filter(|_| !margin.is_rate());
+        tests.not_worse.toss(key, coin.p, coin.score, fewer);
+    }
+
+    /// A look of the grid.
+    pub(super) fn look(&mut self, plan: Option<f64>) {
+        if let Some(tests) = &mut self.tests {
+            if self.risk > 0.0 {
+                tests.worse.look(self.risk, plan);
+            }
+            tests.not_worse.look(self.false_promote, plan);
+            let stopped = tests.worse.stopped() && compares(&self.signal);
+            self.worse = self.worse
+                || (stopped && interval::matters(&self.signal, &self.candidate, &self.control));
+        }
+    }
+
+    /// Remembers where the most measured signal stood at this one's last
+    /// outcome.
+    pub(super) fn mark(&mut self, before: u64, most: u64) {
+        if self.measured() > before {
+            self.last_measured = most;
+        }
+    }
+
+    /// What the numbers say, as of the last look.
+    pub(super) fn verdict(&mut self, now: Timestamp, place: &Place) -> Verdict {
+        let watched = self.watch.look(now, place.step);
+        let (outcome, reason) = self.decide(&watched, place);
+        let tests = self.tests.as_ref();
+        let limits = matches!(reason, Reason::OverLimit | Reason::Breaker | Reason::BudgetBurns)
+            || self.signal.notice.is_none();
+        let control = self.control.numbers(&self.signal);
+        let compared = tests.filter(|_| compares(&self.signal) && !limits);
+        Verdict {
+            signal: self.signal.name.clone(),
+            outcome,
+            reason,
+            action: self.signal.action,
+            control,
+            candidate: match limits {
+                true => watched.numbers,
+                false => self.candidate.numbers(&self.signal),
+            },
+            limit: self.signal.limit.map(|limit| limit.0),
+            interval: self.interval(control.value),
+            evidence: match limits {
+                true => watched.evidence,
+                false => compared.map(|tests| tests.worse.evidence()),
+            },
+            boundary: match limits {
+                true => watched.boundary,
+                false => compared.map(|_| self.risk),
+            },
+            needed: self.needed().filter(|_| outcome == Result::Hold),
+        }
+    }
+
+    fn interval(&self, control: Option<f64>) -> Option<(f64, f64)> {
+        self.signal.notice?;
+        let tests = self.tests.as_ref()?;
+        let effect = tests.worse.design_effect();
+        let between = interval::difference(&self.signal, &self.candidate, &self.control, effect)?;
+        let not_worse = tests.not_worse.stopped();
+        interval::agreeing(&self.signal, between, self.worse, not_worse, control)
+    }
+
+    fn decide(&self, watched: &Watched, place: &Place) -> (Result, Reason) {
+        let n = self.candidate.n;
+        let enough = n >= self.signal.min_samples.max(1);
+        let measured = self.measured();
+        let alone = self.signal.notice.is_some() && enough && self.control.n == 0;
+        let odd = self.unusable as f64 > UNUSABLE_SHARE * measured as f64;
+        let not_worse = self.tests.as_ref().is_some_and(|tests| tests.not_worse.stopped());
+        if let Some(reason) = watched.over {
+            (Result::Fail, reason)
+        } else if self.worse {
+            (Result::Fail, Reason::WorseThanControl)
+        } else if measured == 0 && self.unusable == 0 {
+            (Result::NoData, Reason::Nothing)
+        } else if place.exposed && self.quiet >= SILENT_AFTER {
+            (Result::NoData, Reason::Stale)
+        } else if odd || alone {
+            (Result::Inconclusive, Reason::Unusable)
+        } else if !enough {
+            (Result::Hold, Reason::TooFew)
+        } else if watched.within && (self.signal.notice.is_none() || not_worse) {
+            (Result::Pass, Reason::NotWorse)
+        } else {
+            (Result::Hold, Reason::Undecided)
+        }
+    }
+
+    /// Outcomes of the candidate still needed before a pass is possible, from
+    /// how the evidence has grown so far.
+    fn needed(&self) -> Option<u64> {
+        let n = self.candidate.n;
+        let few = self.signal.min_samples.saturating_sub(n);
+        let Some(tests) = self.tests.as_ref().filter(|tests| !tests.not_worse.stopped()) else {
+            return (few > 0).then_some(few);
+        };
+        let grown = tests.not_worse.standing().ln();
+        let more = (n > 0 && grown < -0.1).then(|| {
+            let factor = (self.false_promote.ln() / grown).max(1.0) - 1.0;
+            (n as f64 * factor).ceil().max(1.0) as u64
+        });
+        match (few, more) {
+            (0, more) => more,
+            (few, more) => Some(few.max(more.unwrap_or(0))),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What an outcome scores in the tests on labels.
+//!
+//! Higher is worse. Scores are integers, [`UNIT`] to one, and label-blind: they
+//! know the outcome and what was known before it, never who served it.
+
+use super::ranks::{Sample, normal_score};
+use domain::policy::{Notice, Signal, SignalKind, Statistic, Worse};
+
+/// Scores are counted in sixteenths.
+pub const UNIT: f64 = 16.0;
+/// Standardised values beyond this are cut.
+const MAX_DEVIATION: f64 = 4.0;
+/// Outcomes that stand in for what is known before the first: towards rare.
+const PRIOR_OUTCOMES: f64 = 8.0;
+/// From this quantile on a statistic asks about the slow half only.
+const TAIL_QUANTILE: f64 = 0.9;
+
+/// A score as an integer.
+fn units(score: f64) -> i32 {
+    // Scores are cut far below the limits of `i32`.
+    (score * UNIT).round() as i32
+}
+
+/// A value turned so that higher is worse: for rates 1 is bad and 0 is not.
+pub fn badness(kind: SignalKind, worse: Worse, value: f64) -> f64 {
+    match (kind, worse) {
+        (_, Worse::Higher) => value,
+        (SignalKind::Rate, Worse::Lower) => 1.0 - value,
+        (_, Worse::Lower) => -value,
+    }
+}
+
+/// Share of events among the outcomes so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Events {
+    events: f64,
+    outcomes: f64,
+}
+
+impl Events {
+    fn share(self) -> f64 {
+        self.events / (self.outcomes + PRIOR_OUTCOMES)
+    }
+
+    fn add(&mut self, event: bool) {
+        self.events += f64::from(u8::from(event));
+        self.outcomes += 1.0;
+    }
+}
+
+/// Scores of a signal for "is the candidate worse at all?" (analysis of labels:
+/// events less their usual share, or normal scores of the ranks so far).
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    how: How,
+}
+
+#[derive(Debug, Clone)]
+enum How {
+    Rate(Events),
+    Rank { sample: Sample, upper_half: bool },
+}
+
+impl Scorer {
+    /// How outcomes of this signal score.
+    pub fn new(signal: &Signal) -> Self {
+        let quantile = signal.statistic.and_then(Statistic::quantile);
+        let upper_half =
+            signal.kind == SignalKind::Latency && quantile.is_some_and(|q| q >= TAIL_QUANTILE);
+        let how = match signal.kind {
+            SignalKind::Rate => How::Rate(Events::default()),
+            _ => How::Rank { sample: Sample::default(), upper_half },
+        };
+        Self { how }
+    }
+
+    /// The score of a value of [`badness`].
+    pub fn score(&self, bad: f64) -> i32 {
+        match &self.how {
+            How::Rate(events) => units(bad) - units(events.share()),
+            How::Rank { sample, upper_half } => {
+                let rank = sample.rank(bad);
+                if *upper_half && rank < 0.5 { 0 } else { units(normal_score(rank)) }
+            }
+        }
+    }
+
+    /// How much worse one answer to an input is than the other.
+    pub fn difference(&self, bad: f64, other: f64) -> i32 {
+        self.score(bad) - self.score(other)
+    }
+
+    /// Takes in a value of [`badness`], after it was scored.
+    pub fn learn(&mut self, bad: f64) {
+        match &mut self.how {
+            How::Rate(events) => events.add(bad > 0.0),
+            How::Rank { sample, .. } => sample.add(bad),
+        }
+    }
+}
+
+/// One coin of a test on labels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coin {
+    /// Probability of the candidate's label under the hypothesis.
+    pub p: f64,
+    /// What the candidate's label adds.
+    pub score: i32,
+}
+
+/// Scores of a signal for "is the candidate not worse by `notice`?": the harm
+/// that would matter is taken off the candidate's outcomes, or put into the
+/// probabilities of the labels, and the test asks whether the candidate has too
+/// *few* bad outcomes left.
+#[derive(Debug, Clone)]
+pub struct NotWorse {
+    kind: SignalKind,
+    notice: Notice,
+    worse: Worse,
+    how: Margin,
+}
+
+#[derive(Debug, Clone)]
+enum Margin {
+    Rate(Events),
+    /// Outcomes beyond a quantile of all outcomes so far.
+    Beyond {
+        sample: Sample,
+        quantile: f64,
+    },
+    Rank(Sample),
+    /// Running mean and sum of squared deviations (Welford 1962).
+    Mean {
+        n: f64,
+        mean: f64,
+        squares: f64,
+    },
+}
+
+impl NotWorse {
+    /// How outcomes of this signal score against its notice.
+    pub fn new(signal: &Signal, notice: Notice) -> Self {
+        let quantile = signal.statistic.and_then(Statistic::quantile);
+        let how = match (signal.kind, quantile) {
+            (SignalKind::Rate, _) => Margin::Rate(Events::default()),
+            (SignalKind::Score, _) => Margin::Mean { n: 0.0, mean: 0.0, squares: 0.0 },
+            (SignalKind::Latency, Some(quantile)) => {
+                Margin::Beyond { sample: Sample::default(), quantile }
+            }
+            _ => Margin::Rank(Sample::default()),
+        };
+        Self { kind: signal.kind, notice, worse: signal.worse, how }
+    }
+
+    /// True if labels are tested as they are, with other probabilities.
+    pub fn is_rate(&self) -> bool {
+        matches!(self.how, Margin::Rate(_))
+    }
+
+    /// The badness of an answer, with the harm that would matter taken
+    /// off if the candidate served it.
+    pub fn forgiven(&self, value: f64, candidate: bool) -> f64 {
+        if !candidate || self.is_rate() || value.is_infinite() {
+            return badness(self.kind, self.worse, value);
+        }
+        let forgiven = match self.notice {
+            Notice::Times(times) => value / times,
+            Notice::By(by) => match self.worse {
+                Worse::Higher => value - by.0,
+                Worse::Lower => value + by.0,
+            },
+        };
+        badness(self.kind, self.worse, forgiven)
+    }
+
+    /// The coin of one outcome that went to the candidate with probability
+    /// `share`.
+    pub fn coin(&self, forgiven: f64, share: f64) -> Coin {
+        let score = match &self.how {
+            Margin::Rate(events) => return self.rate_coin(*events, forgiven > 0.0, share),
+            Margin::Beyond { sample, quantile } => {
+                let beyond = f64::from(u8::from(sample.rank(forgiven) > *quantile));
+                units(beyond) - units(1.0 - quantile)
+            }
+            Margin::Rank(sample) => units(normal_score(sample.rank(forgiven))),
+            Margin::Mean { n, mean, squares } => {
+                let sd = (squares / n.max(1.0)).sqrt();
+                let deviation = if sd > 0.0 { (forgiven - mean) / sd } else { 0.0 };
+                units(deviation.clamp(-MAX_DEVIATION, MAX_DEVIATION))
+            }
+        };
+        Coin { p: share, score: -score }
+    }
+
+    /// A bad answer is the candidate's with the odds of the share times the
+    /// ratio of the rates; both rates follow from the pooled one, which knows
+    /// no labels.
+    fn rate_coin(&self, events: Events, bad: bool, share: f64) -> Coin {
+        let (control, candidate) = self.rates(events.share(), share);
+        let odds = if bad { candidate / control } else { (1.0 - candidate) / (1.0 - control) };
+        let p = share * odds / (1.0 - share + share * odds);
+        let score = units(f64::from(u8::from(bad))) - units(events.share());
+        Coin { p, score: -score }
+    }
+
+    /// Rates of bad answers if the candidate is worse by just the notice and
+    /// both together have this rate.
+    fn rates(&self, pooled: f64, share: f64) -> (f64, f64) {
+        let control = match (self.notice, self.worse) {
+            (Notice::Times(times), Worse::Higher) => pooled / (1.0 - share + share * times),
+            (Notice::Times(times), Worse::Lower) => {
+                // Candidate's good rate is `times` control's.
+                (pooled - share * (1.0 - times)) / (1.0 - share + share * times)
+            }
+            (Notice::By(by), _) => pooled - share * by.0,
+        };
+        let control = control.clamp(1e-6, 1.0 - 1e-6);
+        let candidate = match (self.notice, self.worse) {
+            (Notice::Times(times), Worse::Higher) => control * times,
+            (Notice::Times(times), Worse::Lower) => 1.0 - times * (1.0 - control),
+            (Notice::By(by), _) => control + by.0,
+        };
+        (control, candidate.clamp(1e-6, 1.0 - 1e-6))
+    }
+
+    /// The coin of two answers to one input, if they differ; `fewer` says
+    /// whether the candidate's was the better one. For rates, `discordant` is
+    /// the share of pairs that differ, as far as known.
+    pub fn pair_coin(&self, candidate: f64, control: f64, discordant: f64) -> (Coin, bool) {
+        if let Margin::Rate(events) = &self.how {
+            let (low, high) = self.rates(events.share(), 0.5);
+            // Pairs in which only the candidate is bad, less those in which
+            // only control is, are the difference of the rates.
+            let worse = (0.5 + (high - low) / (2.0 * discordant.max(1e-9))).clamp(0.5, 1.0 - 1e-6);
+            let differ = i32::from(candidate != control);
+            return (Coin { p: 1.0 - worse, score: differ * units(1.0) }, candidate < control);
+        }
+        let score = |value| self.coin(value, 0.5).score;
+        let better = score(candidate) - score(control);
+        (Coin { p: 0.5, score: better.abs() }, better > 0)
+    }
+
+    /// Takes in a value of [`Self::forgiven`], after its coin was made.
+    pub fn learn(&mut self, forgiven: f64) {
+        match &mut self.how {
+            Margin::Rate(events) => events.add(forgiven > 0.0),
+            Margin::Beyond { sample, .. } | Margin::Rank(sample) => sample.add(forgiven),
+            Margin::Mean { n, mean, squares } => {
+                *n += 1.0;
+                let away = forgiven - *mean;
+                *mean += away / *n;
+                *squares += away * (forgiven - *mean);
+            }
+        }
+    }
+}
