@@ -20,6 +20,7 @@ pub mod audit;
 pub mod change;
 pub mod component;
 pub mod dsse;
+pub mod experiment;
 pub mod fallback;
 pub mod finding;
 pub mod ids;

@@ -6,6 +6,7 @@
 
 pub mod aliases;
 pub mod app;
+pub mod experiment;
 pub mod fallback;
 pub mod model;
 pub mod prompt;
