@@ -194,19 +194,16 @@ impl Watch {
         })
     }
 
-    /// The outcomes that the limit is about.
-    fn judged(&mut self, now: Timestamp) -> Tally {
-        if let Some(window) = &mut self.window {
-            let mut all = Tally::default();
-            window.within(now).for_each(|tally| all.merge(tally));
-            return all;
-        }
-        let by_step = self.is_sustained && self.in_step.n > 0;
-        if by_step { self.in_step.clone() } else { self.rollout.clone() }
-    }
-
     fn limited(&mut self, now: Timestamp) -> Watched {
-        let judged = self.judged(now);
+        let mut in_window = Tally::default();
+        let judged = if let Some(window) = &mut self.window {
+            window.within(now).for_each(|tally| in_window.merge(tally));
+            &in_window
+        } else if self.is_sustained && self.in_step.n > 0 {
+            &self.in_step
+        } else {
+            &self.rollout
+        };
         let beyond = judged.respects(&self.ruler) == Some(false);
         let certain = match &self.bets {
             Some(bets) => bets.is_sure(),
@@ -215,7 +212,7 @@ impl Watch {
         // Without a window the last outcomes decide, whatever went before.
         let by_run = self.bets.is_some() && !self.has_window;
         let over = judged.n >= self.min_samples && certain && (beyond || by_run);
-        let shown = if over && by_run { &self.run } else { &judged };
+        let shown = if over && by_run { &self.run } else { judged };
         Watched {
             numbers: shown.numbers(&self.ruler),
             over: over.then_some(Reason::OverLimit),
