@@ -62,6 +62,8 @@ pub struct Watched {
     /// The measured value respects the limit, and no rule says otherwise. True
     /// without a limit; false without outcomes.
     pub within: bool,
+    /// As many outcomes were judged as the policy asks for a verdict.
+    pub enough: bool,
     /// When the last usable outcome became known.
     pub last: Option<Timestamp>,
     /// Readings that are no number or cannot be of the signal's kind.
@@ -211,12 +213,14 @@ impl Watch {
         };
         // Without a window the last outcomes decide, whatever went before.
         let by_run = self.bets.is_some() && !self.has_window;
-        let over = judged.n >= self.min_samples && certain && (beyond || by_run);
+        let enough = judged.n >= self.min_samples;
+        let over = enough && certain && (beyond || by_run);
         let shown = if over && by_run { &self.run } else { judged };
         Watched {
             numbers: shown.numbers(&self.ruler),
             over: over.then_some(Reason::OverLimit),
             within: judged.n > 0 && !beyond && !over,
+            enough,
             evidence: self.bets.as_ref().map(Bets::evidence),
             boundary: self.bets.as_ref().map(Bets::risk),
             ..Watched::default()

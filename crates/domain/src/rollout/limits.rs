@@ -1,15 +1,29 @@
 //! What failing and missing signals lead to, in every phase that is open.
 //!
 //! A breach of an absolute limit must last as long as the policy says
-//! (`sustained`). "Worse than control" acts at once: that verdict is already
-//! made over all looks at the stated risk. A look without numbers neither
-//! counts toward a breach nor clears it.
+//! (`sustained`). What is made over all looks at a stated risk ("worse than
+//! control", a budget that burns) or cannot wait (the breaker) acts at once. A
+//! look without numbers neither counts toward a breach nor clears it.
+//!
+//! Silence is no reason to stop until it is one: at one request in twenty
+//! seconds and a share of 5 %, an hour without an answer of the candidate is
+//! usual, and so are hours without a thumb up or down. Whoever measures says
+//! `stale` where what was measured stays away for longer than the traffic
+//! explains. What was never measured counts as missing once so many
+//! measurements were due that none at all would be a million to one. Until
+//! then nothing moves on, but no deadline runs.
 
 use super::step::{Action, Machine};
 use super::{Breach, PauseCause, Phase, sentences};
 use crate::people::Role;
 use crate::policy::{MissingAction, Signal, SignalAction, Sustained};
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Outcome, Reason, Verdict};
+
+/// Measurements due of which none came: e⁻¹⁴ is a million to one.
+const DUE: f64 = 14.0;
+/// Answers to one that people or judges say something about, at the fewest,
+/// where today's version does not tell.
+const ANSWERS_PER_FEEDBACK: f64 = 50.0;
 
 impl Machine<'_> {
     /// The verdict on a signal of the policy, if there is one.
@@ -45,17 +59,49 @@ impl Machine<'_> {
             }
             self.remember_breach(&signal, self.outcome(&signal));
         }
-        let silent = !self.missing().is_empty();
+        let silent = !self.overdue().is_empty();
         self.state.missing_since = silent.then(|| self.state.missing_since.unwrap_or(self.now));
     }
 
+    /// Missing signals whose measurements were due.
+    pub(super) fn overdue(&self) -> Vec<&Signal> {
+        self.missing().into_iter().filter(|s| self.was_due(s)).collect()
+    }
+
+    /// True unless nothing was measured yet and that may be chance.
+    fn was_due(&self, signal: &Signal) -> bool {
+        let Some(verdict) = self.verdict(signal).filter(|v| v.reason == Reason::Nothing) else {
+            return true;
+        };
+        // A metrics server is asked at every look, traffic or not.
+        if signal.source.is_some() {
+            return true;
+        }
+        // Control is as large a group as the candidate's, or the mirrored one.
+        let answers = self.seen.exposed.max(self.counts.control) as f64;
+        let by_answers =
+            if signal.is_built_in() { answers } else { answers / ANSWERS_PER_FEEDBACK };
+        let share = self.state.exposure.weight.fraction();
+        let by_control = match verdict.control.n {
+            0 => 0.0,
+            _ if share >= 1.0 => DUE,
+            n => n as f64 * share / (1.0 - share),
+        };
+        by_answers.max(by_control) >= DUE
+    }
+
     fn remember_breach(&mut self, signal: &Signal, outcome: Outcome) {
+        // Checks in a row are those that could tell; a stretch of time is
+        // broken by one that could not.
+        let by_checks = matches!(signal.sustained, Some(Sustained::Checks(_)));
+        let too_few = self.verdict(signal).is_some_and(|v| v.reason == Reason::TooFew);
         match outcome {
             Outcome::Fail => {
                 let new = Breach { since: self.now, checks: 0 };
                 let breach = self.state.breaches.entry(signal.name.clone()).or_insert(new);
                 breach.checks = breach.checks.saturating_add(1);
             }
+            Outcome::Hold if by_checks && too_few => {}
             Outcome::Pass | Outcome::Hold => {
                 self.state.breaches.remove(&signal.name);
             }
@@ -93,8 +139,15 @@ impl Machine<'_> {
             failures.iter().find(|(s, _)| s.action == SignalAction::Rollback)
         {
             let breach = self.state.breaches.get(&signal.name).copied();
-            let why =
-                sentences::went_back_on_signal(&self.state, signal, verdict, breach, self.now);
+            let exposed = self.seen.exposed;
+            let why = sentences::went_back_on_signal(
+                &self.state,
+                signal,
+                verdict,
+                breach,
+                exposed,
+                self.now,
+            );
             self.roll_back(why, None);
             return;
         }
@@ -157,7 +210,7 @@ impl Machine<'_> {
         if self.now.since(since) < policy.hold_for {
             return;
         }
-        let names: Vec<_> = self.missing().iter().map(|s| s.name.clone()).collect();
+        let names: Vec<_> = self.overdue().iter().map(|s| s.name.clone()).collect();
         match policy.then {
             MissingAction::Rollback => {
                 let why = sentences::went_back_on_silence(&self.state, &names, since, self.now);

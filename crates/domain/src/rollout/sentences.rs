@@ -4,49 +4,20 @@
 //! with, on how many answers, and what follows. Codes are stable; parameters
 //! carry the numbers.
 
+mod signals;
+
+pub(super) use signals::{row, went_back_on_signal};
+
 use super::step::Machine;
-use super::{Breach, PauseCause, Phase, RolloutState, StepCounts, Waiting, show};
+use super::{PauseCause, Phase, RolloutState, StepCounts, Waiting, show};
 use crate::ids::PersonName;
 use crate::params;
 use crate::people::Role;
-use crate::policy::{MissingAction, Signal, SignalAction, Step, Sustained, Worse};
+use crate::policy::{MissingAction, Signal, Step};
 use crate::sentence::Sentence;
 use crate::units::{Span, Timestamp};
-use crate::verdict::{Outcome, Reason, Verdict};
-use serde_json::{Map, Value};
-
-/// What every sentence about a verdict may name.
-fn numbers(signal: &Signal, verdict: &Verdict) -> Map<String, Value> {
-    let limit = verdict.limit.or(signal.limit.map(|l| l.0));
-    params! {
-        "metric" => signal.name,
-        "value" => show::arm(signal, &verdict.candidate),
-        "control" => show::arm(signal, &verdict.control),
-        "limit" => limit.map_or("its limit".to_owned(), |l| show::value(signal, l)),
-        "side" => if signal.worse == Worse::Higher { "over" } else { "under" },
-        "n" => verdict.candidate.n,
-        "candidate_value" => verdict.candidate.value,
-        "control_value" => verdict.control.value,
-        "control_n" => verdict.control.n,
-        "limit_value" => limit,
-        "reason" => verdict.reason,
-    }
-}
-
-fn with(mut params: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
-    params.extend(more);
-    params
-}
-
-/// What a failure of this signal leads to.
-fn consequence(action: SignalAction) -> &'static str {
-    match action {
-        SignalAction::Rollback => "it goes back by itself",
-        SignalAction::Pause => "it pauses for a decision",
-        SignalAction::RequireApproval => "an approver is asked",
-        SignalAction::Notify => "people are told",
-    }
-}
+use crate::verdict::{Outcome, Verdict};
+use signals::{consequence, is, numbers, progress, with};
 
 fn who(role: Role) -> &'static str {
     match role {
@@ -57,131 +28,6 @@ fn who(role: Role) -> &'static str {
         Role::Admin => "An administrator",
         Role::Agent => "An agent",
     }
-}
-
-/// Where a breach stands on the way to its action: "1 of 2 checks in a row".
-fn progress(signal: &Signal, breach: Option<Breach>, now: Timestamp) -> Option<String> {
-    let breach = breach?;
-    match signal.sustained? {
-        Sustained::Checks(m) => Some(format!("{} of {m} checks in a row", breach.checks.min(m))),
-        Sustained::For(span) => {
-            let lasted = now.since(breach.since).min(span);
-            Some(format!("{} of {} without a break", show::span(lasted), show::span(span)))
-        }
-    }
-}
-
-/// How long a breach lasted, for the decision: " for 2 checks in a row".
-fn lasted(signal: &Signal, breach: Option<Breach>, now: Timestamp) -> String {
-    match (breach, signal.sustained) {
-        (Some(b), Some(Sustained::Checks(_))) if b.checks > 1 => {
-            format!(" for {} checks in a row", b.checks)
-        }
-        (Some(b), Some(Sustained::For(_))) => format!(" for {}", show::span(now.since(b.since))),
-        _ => String::new(),
-    }
-}
-
-/// One signal as a row.
-pub(super) fn row(
-    state: &RolloutState,
-    signal: &Signal,
-    verdict: Option<&Verdict>,
-    now: Timestamp,
-) -> Sentence {
-    let Some(verdict) = verdict else {
-        return Sentence::render(
-            "signal_nothing",
-            "`{metric}` has not been measured; nothing is promoted until it is.",
-            params! {"metric" => signal.name},
-        );
-    };
-    let breach = state.breaches.get(&signal.name).copied();
-    let follows = match progress(signal, breach, now) {
-        _ if state.is_waived(&signal.name) => "a person has accepted that".to_owned(),
-        Some(progress) if verdict.reason != Reason::WorseThanControl => {
-            format!("{progress}, then {}", consequence(signal.action))
-        }
-        _ => consequence(signal.action).to_owned(),
-    };
-    let need =
-        verdict.needed.map_or(signal.min_samples, |more| verdict.candidate.n.saturating_add(more));
-    let compared = signal.notice.is_some() && verdict.control.value.is_some();
-    let (code, template) = match verdict.reason {
-        Reason::OverLimit => {
-            ("signal_over_limit", "`{metric}` is {value}, {side} its limit of {limit}: {follows}.")
-        }
-        Reason::Breaker => (
-            "signal_broken",
-            "`{metric}` is broken: {value}, which is next to impossible within its limit of {limit}: {follows}.",
-        ),
-        Reason::BudgetBurns => (
-            "signal_burns",
-            "`{metric}` uses up its error budget too fast, {value}: {follows}.",
-        ),
-        Reason::WorseThanControl => (
-            "signal_worse",
-            "`{metric}` is {value} against {control} for today's version, worse by more than chance explains: {follows}.",
-        ),
-        Reason::NotWorse if compared => (
-            "signal_good",
-            "`{metric}` is {value} against {control} for today's version: not worse.",
-        ),
-        Reason::NotWorse => ("signal_good", "`{metric}` is {value}: within its limit."),
-        Reason::TooFew => (
-            "signal_too_few",
-            "`{metric}` was measured on {n} answers of the new version; a verdict needs about {need}.",
-        ),
-        Reason::Nothing => {
-            ("signal_nothing", "`{metric}` has not been measured; nothing is promoted until it is.")
-        }
-        Reason::Stale => (
-            "signal_stale",
-            "`{metric}` was measured and no longer is, though requests go on; nothing is promoted until it is.",
-        ),
-        Reason::Unusable => (
-            "signal_unusable",
-            "`{metric}` cannot be judged, because a number is missing or unusable ({value} against {control} for today's version); nothing is promoted until it can.",
-        ),
-        Reason::Undecided if compared => (
-            "signal_undecided",
-            "`{metric}` is {value} against {control} for today's version: neither worse nor shown to be no worse yet.",
-        ),
-        Reason::Undecided => (
-            "signal_undecided",
-            "`{metric}` is {value}: nothing speaks against it, not enough speaks for it yet.",
-        ),
-    };
-    let more = params! {"follows" => follows, "need" => need, "action" => signal.action};
-    Sentence::render(code, template, with(numbers(signal, verdict), more))
-}
-
-/// The clause of a decision that says what the numbers were.
-fn finding(verdict: &Verdict) -> &'static str {
-    if verdict.reason == Reason::WorseThanControl {
-        "`{metric}` was {value} against {control} for today's version"
-    } else {
-        "`{metric}` stayed {side} its limit ({value} against {limit}){lasted}"
-    }
-}
-
-pub(super) fn went_back_on_signal(
-    state: &RolloutState,
-    signal: &Signal,
-    verdict: &Verdict,
-    breach: Option<Breach>,
-    now: Timestamp,
-) -> Sentence {
-    let template =
-        format!("Went back at {{time}}: {}; everyone gets {{good}} again.", finding(verdict));
-    let more = params! {
-        "time" => show::clock(now),
-        "at" => now,
-        "lasted" => lasted(signal, breach, now),
-        "good" => state.stable.short(),
-        "checks" => breach.map(|b| b.checks),
-    };
-    Sentence::render("rolled_back", &template, with(numbers(signal, verdict), more))
 }
 
 pub(super) fn went_back_on_silence(
@@ -279,11 +125,6 @@ pub(super) fn paused_by_signal(
     cause: PauseCause,
     role: Role,
 ) -> Sentence {
-    let is = if verdict.reason == Reason::WorseThanControl {
-        "`{metric}` is {value} against {control} for today's version"
-    } else {
-        "`{metric}` is {side} its limit ({value} against {limit})"
-    };
     let (code, rest) = match cause {
         PauseCause::RequireApproval => (
             "approval_required",
@@ -295,7 +136,7 @@ pub(super) fn paused_by_signal(
         ),
     };
     let more = params! {"who" => who(role), "role" => role, "share" => share(state)};
-    let template = format!("Paused: {is}, {rest}");
+    let template = format!("Paused: {}, {rest}", is(verdict.reason));
     Sentence::render(code, &template, with(numbers(signal, verdict), more))
 }
 
@@ -456,23 +297,19 @@ fn watching(machine: &Machine<'_>, signal: &Signal, verdict: &Verdict) -> Senten
         "share" => share(state),
         "checks" => breach.map(|b| b.checks),
     };
-    let template = match (verdict.reason, progress(signal, breach, machine.now)) {
-        (Reason::WorseThanControl, _) => {
-            "Watching: `{metric}` is {value} against {control} for today's version. The share stays at {share}."
-        }
-        (_, Some(_)) => {
+    let is = is(verdict.reason);
+    let template = match progress(signal, breach, machine.now) {
+        Some(_) if !verdict.reason.acts_at_once() => {
             "Watching: `{metric}` has been {side} its limit ({value} against {limit}) for {progress}; then {follows}. The share stays at {share} meanwhile."
         }
-        (_, None) => {
-            "Watching: `{metric}` is {side} its limit ({value} against {limit}). The share stays at {share} meanwhile."
-        }
+        _ => &format!("Watching: {is}. The share stays at {{share}} meanwhile."),
     };
     Sentence::render("watching", template, with(numbers(signal, verdict), more))
 }
 
 fn source_down(machine: &Machine<'_>, since: Timestamp) -> Sentence {
     let state = &machine.state;
-    let names: Vec<_> = machine.missing().iter().map(|s| s.name.clone()).collect();
+    let names: Vec<_> = machine.overdue().iter().map(|s| s.name.clone()).collect();
     let then = match state.policy.missing.then {
         MissingAction::Pause => "it pauses for a decision",
         MissingAction::Rollback => "it goes back",

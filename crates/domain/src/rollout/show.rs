@@ -71,7 +71,7 @@ fn millis(ms: f64) -> String {
 }
 
 /// So many significant digits, whole numbers in full.
-fn significant(value: f64, digits: i32) -> String {
+pub(super) fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }

@@ -1,9 +1,11 @@
 //! The rollout machine under test: helpers here, stories of one rollout each
-//! in `stories`, laws over random rollouts in `laws`, and that everything has a
+//! in `stories`, what failing and
+//! missing signals lead to in `limits`, laws over random rollouts in `laws`, and that everything has a
 //! sentence in `wording`.
 
 mod commands;
 mod laws;
+mod limits;
 mod stories;
 mod wording;
 

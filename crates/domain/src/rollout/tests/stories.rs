@@ -68,13 +68,16 @@ fn a_bad_candidate_goes_back_and_says_why() {
         json!([hallucinated]),
     );
     story.now = START.plus(Span::from_secs(192));
-    story.see_because("hallucinated", Outcome::Fail, Reason::WorseThanControl).look();
+    story.see_because("hallucinated", Outcome::Fail, Reason::WorseThanControl);
+    story.seen.verdicts[0].evidence = Some(0.0025);
+    story.seen.exposed = 85;
+    story.look();
     assert_eq!(story.state.phase, Phase::RollingBack);
     assert_eq!(story.kinds(), ROLLBACK);
     assert_eq!(story.state.exposure, Exposure::default());
     let good = story.state.stable.short();
     let why = format!(
-        "Went back at 14:03:12: `hallucinated` was 32.9% (28 of 85) against 1.2% (1 of 83) for today's version; everyone gets {good} again."
+        "Went back at 14:03:12: `hallucinated` was 32.9% (28 of 85) against 1.2% (1 of 83) for today's version, a 1 in 400 chance if the version made no difference; everyone gets {good} again. The new version gave 85 answers, 28 of them bad."
     );
     assert_eq!(story.state.decision.as_ref().unwrap().text, why);
     assert_eq!(story.state.decision.as_ref().unwrap().params["metric"], "hallucinated");

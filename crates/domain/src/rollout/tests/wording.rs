@@ -148,3 +148,64 @@ fn sentences_say_what_the_interface_promises() {
         "Paused: `accepted` is 67.1% (57 of 85) against 98.8% (82 of 83) for today's version, which is too little to go back by itself but too much to go on. An operator decides: continue or go back."
     );
 }
+
+/// Every reason a rollout goes back for says the signal, the numbers, how sure
+/// they make one, and what it took.
+#[test]
+fn a_decision_says_how_sure_it_is_and_what_it_took() {
+    let steps = json!([{"weight": {"share": "5%", "hold": "30m"}}, {"promote": {}}]);
+    let error = json!({"name": "error", "kind": "rate", "limit": "5%", "notice": {"times": 2}, "burn": {"objective": "99%"}, "action": "rollback"});
+    for (reason, evidence, exposed, want) in [
+        (
+            Reason::WorseThanControl,
+            Some(0.0004),
+            312,
+            "`error` was 32.9% (28 of 85) against 1.2% (1 of 83) for today's version (difference +24 to +39 percentage points), a 1 in 2,500 chance if the version made no difference; everyone gets {good} again. The new version gave 312 answers, at least 28 of them bad.",
+        ),
+        (
+            Reason::OverLimit,
+            Some(0.000_62),
+            85,
+            "`error` stayed over its limit (32.9% (28 of 85) against 5%), a 1 in 1,600 chance if it kept its limit; everyone gets {good} again. The new version gave 85 answers, 28 of them bad.",
+        ),
+        (
+            Reason::Breaker,
+            Some(3e-8),
+            85,
+            "`error` was broken: 32.9% (28 of 85) lately, against its limit of 5%, less than a 1 in a million chance if it kept its limit; everyone gets {good} again. The new version gave 85 answers, 28 of them bad.",
+        ),
+        (
+            Reason::BudgetBurns,
+            None,
+            0,
+            "`error` was 32.9% (28 of 85), 33 times as fast as its error budget of 1% allows; everyone gets {good} again. The new version gave 85 answers, 28 of them bad.",
+        ),
+    ] {
+        let mut story = Story::of(steps.clone(), json!([error]));
+        story.see_because("error", Outcome::Fail, reason);
+        story.seen.exposed = exposed;
+        story.seen.verdicts[0].evidence = evidence;
+        story.seen.verdicts[0].interval = Some((0.241, 0.389));
+        story.look();
+        let good = story.state.stable.short();
+        let want = format!("Went back at 14:00:00: {}", want.replace("{good}", &good));
+        assert_eq!(story.state.decision.unwrap().text, want);
+    }
+}
+
+#[test]
+fn a_row_says_how_far_the_evidence_is() {
+    let cost =
+        json!({"name": "cost", "kind": "amount", "notice": {"times": 1.2}, "action": "pause"});
+    let mut story = Story::of(json!([]), json!([cost]));
+    let verdict = &mut story.seen.verdicts[0];
+    verdict.candidate = ArmNumbers { n: 85, value: Some(0.0041), bad: None };
+    verdict.control = ArmNumbers { n: 83, value: Some(0.0032), bad: None };
+    (verdict.evidence, verdict.boundary) = (Some(0.08), Some(0.01));
+    verdict.interval = Some((-0.0001, 0.0019));
+    let row = step(&story.state, &story.seen, story.now).report.signals[0].text.text.clone();
+    assert_eq!(
+        row,
+        "`cost` is $0.0041 (mean of 85) against $0.0032 (mean of 83) for today's version (difference −$0.0001 to +$0.0019): neither worse nor shown to be no worse yet (a 1 in 13 chance if the version made no difference; it takes 1 in 100)."
+    );
+}
