@@ -3,7 +3,7 @@
 
 mod faults;
 
-pub use faults::PolicyError;
+pub use faults::{ARM_PLACEHOLDER, PolicyError};
 
 use crate::people::Role;
 use crate::units::{Ratio, Share, Span};

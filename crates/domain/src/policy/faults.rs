@@ -1,12 +1,12 @@
 //! What the types of a policy cannot say: every fault with its field and what
 //! to do, so that one reading shows them all.
 
-use super::{
-    MAX_SIGNALS, MAX_STEPS, Notice, RolloutPolicy, Shadow, Signal, SignalKind, Step, Until, Weight,
-    Worse,
-};
+mod signals;
+
+pub use signals::ARM_PLACEHOLDER;
+
+use super::{MAX_SIGNALS, MAX_STEPS, RolloutPolicy, Shadow, Step, Until, Weight};
 use crate::people::{self, Permission};
-use crate::telemetry::MAX_FEEDBACK_NAME;
 use crate::units::{Share, Span};
 
 /// A policy that reads but makes no sense, with the field.
@@ -109,7 +109,7 @@ impl RolloutPolicy {
         for (i, signal) in self.signals.iter().enumerate() {
             let known = self.signals.iter().take(i).any(|s| s.name == signal.name);
             faults.unless(!known, format!("signals[{i}].name"), "names a signal a second time");
-            check_signal(signal, &format!("signals[{i}]"), faults);
+            signals::check(signal, &format!("signals[{i}]"), faults);
         }
     }
 }
@@ -132,49 +132,11 @@ fn check_shadow(shadow: &Shadow, at: &str, faults: &mut Faults) {
     faults.unless(ends, format!("{at}.until"), "needs `requests`, `time` or both");
 }
 
-fn check_signal(signal: &Signal, at: &str, faults: &mut Faults) {
-    let problem = "must be 1 to 64 letters, digits, `_`, `-` or `.`";
-    faults.unless(is_signal_name(&signal.name), format!("{at}.name"), problem);
-    let judged = signal.limit.is_some() || signal.notice.is_some();
-    let problem =
-        "is missing: a signal needs `notice` (against control), `limit` (absolute) or both";
-    faults.unless(judged, format!("{at}.notice"), problem);
-    check_notice(signal, at, faults);
-    if signal.kind == SignalKind::Score {
-        let sound = |(low, high): (f64, f64)| low < high && (high - low).is_finite();
-        let problem = "is needed for a score: `[lowest, highest]`";
-        faults.unless(signal.range.is_some_and(sound), format!("{at}.range"), problem);
-    }
-}
-
-fn check_notice(signal: &Signal, at: &str, faults: &mut Faults) {
-    match (signal.notice, signal.worse) {
-        (Some(Notice::Times(times)), worse) => {
-            let sound = match worse {
-                Worse::Higher => times > 1.0 && times.is_finite(),
-                Worse::Lower => times > 0.0 && times < 1.0,
-            };
-            let problem =
-                "must be above 1 where higher is worse, and between 0 and 1 where lower is worse";
-            faults.unless(sound, format!("{at}.notice.times"), problem);
-        }
-        (Some(Notice::By(by)), _) => {
-            faults.unless(by.0 > 0.0, format!("{at}.notice.by"), "must be above 0");
-        }
-        (None, _) => {}
-    }
-}
-
-/// Names appear in sentences, headers and metric labels.
-fn is_signal_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    !name.is_empty() && name.len() <= MAX_FEEDBACK_NAME && name.bytes().all(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::people::Role;
+    use crate::units::Ratio;
     use serde_json::{Value, json};
 
     fn sound() -> Value {
@@ -191,6 +153,14 @@ mod tests {
             "signals": [
                 {"name": "error", "kind": "rate", "limit": "1.5%", "action": "rollback"},
                 {"name": "csat", "kind": "score", "range": [1, 5], "worse": "lower", "notice": {"by": 0.2}, "action": "pause"},
+                {"name": "cost", "kind": "amount", "limit": 0.004, "weight": 0.5, "action": "pause"},
+                {
+                    "name": "grounded", "kind": "rate", "worse": "lower",
+                    "burn": {"objective": "95%", "windows": [{"rate": 20, "long": "1h", "short": "5m"}]},
+                    "judge": {"sensitivity": 0.8, "specificity": 0.9, "labelled": 200, "human": "checked"},
+                    "action": "rollback"
+                },
+                {"name": "queue", "kind": "rate", "limit": 0.5, "source": {"prometheus": "avg(queue)"}, "action": "pause"},
             ],
         })
     }
@@ -227,6 +197,37 @@ mod tests {
             ("/signals/1/notice", json!({"by": 0}), "signals[1].notice.by"),
             ("/signals/1/range", json!([5, 1]), "signals[1].range"),
             ("/signals/1/range", Value::Null, "signals[1].range"),
+            ("/signals/0/range", json!([1, 1]), "signals[0].range"),
+            ("/signals/0/limit", json!(5), "signals[0].limit"),
+            ("/signals/0/limit", json!(-0.01), "signals[0].limit"),
+            ("/signals/1/limit", json!(5.1), "signals[1].limit"),
+            ("/signals/2/limit", json!(0), "signals[2].limit"),
+            ("/signals/2/worse", json!("lower"), "signals[2].sustained"),
+            ("/signals/0/window", json!(0), "signals[0].window"),
+            ("/signals/0/sustained", json!({"checks": 0}), "signals[0].sustained.checks"),
+            ("/signals/0/weight", json!(0), "signals[0].weight"),
+            ("/signals/1/weight", json!(-2.5), "signals[1].weight"),
+            ("/signals/1/burn", json!({"objective": 0.99}), "signals[1].burn"),
+            ("/signals/0/burn", json!({"objective": 1}), "signals[0].burn.objective"),
+            ("/signals/0/burn", json!({"objective": 0}), "signals[0].burn.objective"),
+            ("/signals/3/burn/windows/0/rate", json!(0), "signals[3].burn.windows[0].rate"),
+            ("/signals/3/burn/windows/0/rate", json!(21), "signals[3].burn.windows[0].rate"),
+            ("/signals/3/burn/windows/0/short", json!(0), "signals[3].burn.windows[0].short"),
+            ("/signals/3/burn/windows/0/short", json!("2h"), "signals[3].burn.windows[0].long"),
+            ("/signals/3/burn", Value::Null, "signals[3].notice"),
+            ("/signals/4/source", json!({"prometheus": " "}), "signals[4].source.prometheus"),
+            ("/signals/4/notice", json!({"times": 2}), "signals[4].notice"),
+            ("/signals/4/burn", json!({"objective": 0.9}), "signals[4].burn"),
+            ("/signals/4/name", json!("ttft_ms"), "signals[4].name"),
+            ("/signals/2/judge", json!({"human": "seen"}), "signals[2].judge"),
+            ("/signals/3/judge", json!({}), "signals[3].judge"),
+            ("/signals/3/judge/sensitivity", json!(1.1), "signals[3].judge.sensitivity"),
+            ("/signals/3/judge/sensitivity", json!(0.1), "signals[3].judge.sensitivity"),
+            ("/signals/3/judge/sensitivity", Value::Null, "signals[3].judge.sensitivity"),
+            ("/signals/3/judge/specificity", Value::Null, "signals[3].judge.specificity"),
+            ("/signals/3/judge/labelled", json!(0), "signals[3].judge.labelled"),
+            ("/signals/3/judge/human", json!("grounded"), "signals[3].judge.human"),
+            ("/signals/3/judge/human", json!("{x}"), "signals[3].judge.human"),
         ] {
             let mut policy = sound();
             let (parent, key) = pointer.rsplit_once('/').unwrap();
@@ -237,6 +238,46 @@ mod tests {
             }
             assert_eq!(faults(policy), [field], "{pointer}");
         }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_wherever_it_came_from() {
+        let sound = || serde_json::from_value::<RolloutPolicy>(sound()).unwrap();
+        let fields = |policy: RolloutPolicy| {
+            policy.faults().into_iter().map(|f| f.field).collect::<Vec<_>>()
+        };
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for i in 0..3 {
+                let mut policy = sound();
+                policy.signals[i].limit = Some(Ratio(odd));
+                assert_eq!(fields(policy), [format!("signals[{i}].limit")], "{odd}");
+            }
+            let mut policy = sound();
+            policy.signals[0].weight = Some(odd);
+            policy.signals[1].range = Some((0.0, odd));
+            policy.signals[1].notice = Some(crate::policy::Notice::By(Ratio(odd)));
+            policy.risk.false_stop = Ratio(odd);
+            let wanted = [
+                "risk.false_stop",
+                "signals[0].weight",
+                "signals[1].notice.by",
+                "signals[1].range",
+            ];
+            assert_eq!(fields(policy), wanted, "{odd}");
+            let mut policy = sound();
+            let burn = policy.signals[3].burn.as_mut().unwrap();
+            (burn.objective, burn.windows[0].rate) = (Ratio(odd), odd);
+            let wanted = ["signals[3].burn.objective", "signals[3].burn.windows[0].rate"];
+            assert_eq!(fields(policy), wanted, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_compared_where_it_tells_arms_apart() {
+        let mut policy = sound();
+        policy["signals"][4]["source"]["prometheus"] = json!("avg(queue{arm=\"$arm\"})");
+        policy["signals"][4]["notice"] = json!({"times": 2});
+        assert_eq!(faults(policy), Vec::<String>::new());
     }
 
     #[test]

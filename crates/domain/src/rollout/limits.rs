@@ -17,6 +17,7 @@ use super::step::{Action, Machine};
 use super::{Breach, PauseCause, Phase, sentences};
 use crate::people::Role;
 use crate::policy::{MissingAction, Signal, SignalAction, Sustained};
+use crate::units::Timestamp;
 use crate::verdict::{Outcome, Reason, Verdict};
 
 /// Measurements due of which none came: e⁻¹⁴ is a million to one.
@@ -24,6 +25,40 @@ const DUE: f64 = 14.0;
 /// Answers to one that people or judges say something about, at the fewest,
 /// where today's version does not tell.
 const ANSWERS_PER_FEEDBACK: f64 = 50.0;
+
+impl Breach {
+    /// What this look makes of a run of failing checks.
+    ///
+    /// Without numbers it neither counts nor clears. With too few, checks in a
+    /// row are those that could tell; a stretch of time is broken by one that
+    /// could not.
+    pub fn after(
+        before: Option<Self>,
+        sustained: Option<Sustained>,
+        verdict: &Verdict,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let by_checks = matches!(sustained, Some(Sustained::Checks(_)));
+        match verdict.outcome {
+            Outcome::Fail => {
+                let run = before.unwrap_or(Self { since: now, checks: 0 });
+                Some(Self { checks: run.checks.saturating_add(1), ..run })
+            }
+            Outcome::Hold if by_checks && verdict.reason == Reason::TooFew => before,
+            Outcome::Pass | Outcome::Hold => None,
+            Outcome::NoData | Outcome::Inconclusive => before,
+        }
+    }
+
+    /// True if it has lasted as long as the policy says.
+    pub fn lasts(&self, sustained: Option<Sustained>, now: Timestamp) -> bool {
+        match sustained {
+            None => true,
+            Some(Sustained::Checks(checks)) => self.checks >= checks,
+            Some(Sustained::For(span)) => now.since(self.since) >= span,
+        }
+    }
+}
 
 impl Machine<'_> {
     /// The verdict on a signal of the policy, if there is one.
@@ -53,11 +88,11 @@ impl Machine<'_> {
     /// Notes what this look adds to memory: samples, breaches, silence.
     pub(super) fn remember(&mut self) {
         for signal in self.state.policy.signals.clone() {
-            let Some(verdict) = self.verdict(&signal) else { continue };
+            let Some(verdict) = self.verdict(&signal).cloned() else { continue };
             if verdict.candidate.n >= signal.min_samples.max(1) {
                 self.state.sampled.insert(signal.name.clone());
             }
-            self.remember_breach(&signal, self.outcome(&signal));
+            self.remember_breach(&signal, &verdict);
         }
         let silent = !self.overdue().is_empty();
         self.state.missing_since = silent.then(|| self.state.missing_since.unwrap_or(self.now));
@@ -90,36 +125,18 @@ impl Machine<'_> {
         by_answers.max(by_control) >= DUE
     }
 
-    fn remember_breach(&mut self, signal: &Signal, outcome: Outcome) {
-        // Checks in a row are those that could tell; a stretch of time is
-        // broken by one that could not.
-        let by_checks = matches!(signal.sustained, Some(Sustained::Checks(_)));
-        let too_few = self.verdict(signal).is_some_and(|v| v.reason == Reason::TooFew);
-        match outcome {
-            Outcome::Fail => {
-                let new = Breach { since: self.now, checks: 0 };
-                let breach = self.state.breaches.entry(signal.name.clone()).or_insert(new);
-                breach.checks = breach.checks.saturating_add(1);
-            }
-            Outcome::Hold if by_checks && too_few => {}
-            Outcome::Pass | Outcome::Hold => {
-                self.state.breaches.remove(&signal.name);
-            }
-            Outcome::NoData | Outcome::Inconclusive => {}
+    fn remember_breach(&mut self, signal: &Signal, verdict: &Verdict) {
+        let before = self.state.breaches.remove(&signal.name);
+        if let Some(breach) = Breach::after(before, signal.sustained, verdict, self.now) {
+            self.state.breaches.insert(signal.name.clone(), breach);
         }
     }
 
     /// True if this failure has lasted long enough to act on.
     fn is_sustained(&self, signal: &Signal, verdict: &Verdict) -> bool {
-        if verdict.reason.acts_at_once() {
-            return true;
-        }
-        let Some(breach) = self.state.breaches.get(&signal.name) else { return false };
-        match signal.sustained {
-            None => true,
-            Some(Sustained::Checks(checks)) => breach.checks >= checks,
-            Some(Sustained::For(span)) => self.now.since(breach.since) >= span,
-        }
+        let breach = self.state.breaches.get(&signal.name);
+        verdict.reason.acts_at_once()
+            || breach.is_some_and(|breach| breach.lasts(signal.sustained, self.now))
     }
 
     /// Failures that count now, with the policy's action, in the policy's order.
