@@ -411,7 +411,7 @@ impl SignalState {
             (Result::NoData, Reason::Stale)
         } else if odd || alone {
             (Result::Inconclusive, Reason::Unusable)
-        } else if !enough {
+        } else if !enough || (self.signal.notice.is_none() && !watched.enough) {
             (Result::Hold, Reason::TooFew)
         } else if watched.within && (self.signal.notice.is_none() || not_worse) {
             (Result::Pass, Reason::NotWorse)
