@@ -45,8 +45,9 @@ impl Curve {
     fn of(posterior: &Posterior, nodes: &[f64]) -> Self {
         let mut below = Vec::with_capacity(nodes.len());
         let (mut sum, mut last) = (0.0, None);
+        let at = posterior.density();
         for x in nodes {
-            let density = posterior.density(*x);
+            let density = at(*x);
             if let Some((before, then)) = last {
                 let step: f64 = x - before;
                 sum += step * (density + then) / 2.0;
