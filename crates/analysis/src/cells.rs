@@ -43,8 +43,8 @@ pub struct CellKey {
     pub rollout: Option<RolloutId>,
     /// Its step.
     pub step: u32,
-    /// Probability of the candidate for these requests, given that they were
-    /// compared; none while the candidate only answers mirrored copies.
+    /// The probability with which these requests could have gone to the
+    /// candidate; none while the candidate only answers mirrored copies.
     pub share: Share,
     /// Second in which the outcomes became known, since 1970-01-01 UTC.
     pub second: i64,
@@ -254,7 +254,8 @@ pub struct Batch {
     pub records: Vec<RequestRecord>,
     /// Feedback that was posted at this gateway, with its time of arrival.
     pub feedback: Vec<(Timestamp, Feedback)>,
-    /// Answers that could not be counted since the last batch.
+    /// Answers and feedback that could not be shipped since the last batch, or
+    /// only as counts.
     pub dropped: u64,
 }
 

@@ -45,7 +45,7 @@ pub mod watch;
 pub use cells::{Batch, Cell, CellKey, Cells, Event, FeedbackCell};
 pub use compare::NEGLIGIBLE_RATE;
 pub use engine::{Engine, Place};
-pub use observe::observe;
+pub use observe::{Answered, observe};
 pub use outcome::{Outcome, Side};
 pub use sketch::Sketch;
 pub use verdict::{UNUSABLE_SHARE, Window, verdict};

@@ -4,17 +4,15 @@
 
 mod support;
 
-use domain::ids::RolloutId;
 use domain::policy::RolloutPolicy;
-use domain::rollout::{NewRollout, RolloutState};
 use domain::routing::Arm;
 use domain::units::Timestamp;
 use domain::verdict::Outcome::{Fail, Hold, Inconclusive, NoData, Pass};
 use domain::verdict::Reason::{
-    self, NotWorse, Nothing, OverLimit, TooFew, Undecided, Unusable, WorseThanControl,
+    NotWorse, Nothing, OverLimit, TooFew, Undecided, Unusable, WorseThanControl,
 };
 use support::{Trace, key, policy};
-use tidegate_analysis::{Window, observe, verdict};
+use tidegate_analysis::{Window, verdict};
 
 const RISK: &str = r#"{"false_stop":0.01,"false_promote":0.05}"#;
 
@@ -343,42 +341,4 @@ fn the_order_of_cells_does_not_matter_and_the_future_is_not_seen() {
     assert_eq!(verdict(&policy, &policy.signals[0], &cells, &window, Timestamp(40_000)), before);
     cells.retain(|(key, _)| key.second <= 40);
     assert_eq!(verdict(&policy, &policy.signals[0], &cells, &window, Timestamp(40_000)), before);
-}
-
-fn state(policy: &RolloutPolicy) -> RolloutState {
-    let release = key(Arm::Candidate, 0, 0.5, 0).release;
-    let new = NewRollout {
-        id: RolloutId(1),
-        app: "app".parse().unwrap(),
-        environment: "production".parse().unwrap(),
-        change: "ch-1".parse().unwrap(),
-        candidate: release,
-        stable: release,
-        policy: policy.clone(),
-    };
-    RolloutState::begin(new, Timestamp(0))
-}
-
-#[test]
-fn an_observation_counts_the_step_and_judges_every_signal() {
-    let policy = policy(
-        r#"[{"name":"bad","kind":"rate","notice":{"times":1.5},"action":"rollback"},
-            {"name":"error","kind":"rate","limit":0.5,"action":"rollback"}]"#,
-        RISK,
-    );
-    let mut trace = Trace::labels("bad", (4, 80), (30, 60), 0.5);
-    trace.label(Arm::Shadow, 0.0, 5, "bad", 1.0);
-    let mut other = key(Arm::Candidate, 0, 0.5, 7);
-    other.rollout = Some(RolloutId(2));
-    trace.0.entry(other).n = 1_000;
-    trace.0.entry(key(Arm::Candidate, 1, 0.5, 7)).n = 9;
-    let seen = observe(&policy, &state(&policy), &trace.cells(), Timestamp(100_000));
-    assert_eq!(
-        (seen.step.candidate, seen.step.control, seen.step.shadow, seen.exposed),
-        (60, 80, 1, 70)
-    );
-    let told: Vec<(&str, Reason)> =
-        seen.verdicts.iter().map(|verdict| (verdict.signal.as_str(), verdict.reason)).collect();
-    assert_eq!(told, [("bad", WorseThanControl), ("error", NotWorse)]);
-    assert!(!seen.git_settled && !seen.gateways_settled);
 }

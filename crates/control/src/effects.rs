@@ -284,6 +284,7 @@ impl Control {
         now: Timestamp,
     ) -> Result<(), Problem> {
         let policy = self.policy_at(merged, &change.app).await?;
+        let risk = self.risk_left(&change.app, on_trial, &policy).await?;
         let id = RolloutId(self.store.allocate("rollout").await?);
         let state = RolloutState::begin(
             NewRollout {
@@ -299,6 +300,7 @@ impl Control {
         );
         let details = params! {
             "candidate" => on_trial, "stable" => state.stable, "change" => change.id,
+            "false_stop" => risk,
         };
         tx.audit(
             entry(now, Actor::Controller, "rollout.started", &change.app)
@@ -314,6 +316,8 @@ impl Control {
             harm: crate::records::Harm::default(),
             incident: None,
             report: None,
+            risk: Some(risk),
+            spent: 0.0,
         };
         tx.create(Kind::Rollout, id, &record, index(&record.state));
         let mut app = app.clone();

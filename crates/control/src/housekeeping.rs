@@ -13,7 +13,8 @@ use tokio::sync::watch;
 const EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
 /// How long the metadata of requests, with their redacted texts, is kept.
 const KEEP_REQUESTS: Span = Span::from_secs(30 * 86_400);
-/// How long counts are kept. No rollout lasts longer.
+/// How long counts are kept, and the outcomes of a rollout from its end on. No
+/// rollout lasts longer.
 const KEEP_CELLS: Span = Span::from_secs(90 * 86_400);
 /// Looks kept per rollout: at one a minute, a week.
 const KEEP_TICKS: u32 = 10_080;
@@ -42,7 +43,12 @@ impl Control {
         self.store.prune_requests(before(KEEP_REQUESTS)).await?;
         self.store.prune_cells(before(KEEP_CELLS)).await?;
         for rollout in self.all::<RolloutRecord>(Kind::Rollout).await? {
-            self.store.prune_ticks(rollout.doc.state.id, KEEP_TICKS).await?;
+            let state = &rollout.doc.state;
+            self.store.prune_ticks(state.id, KEEP_TICKS).await?;
+            let ended = state.decided_at.filter(|_| state.phase.is_final());
+            if ended.is_some_and(|ended| ended < before(KEEP_CELLS)) {
+                self.store.forget_outcomes(state.id).await?;
+            }
         }
         Ok(())
     }

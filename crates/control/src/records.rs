@@ -136,6 +136,31 @@ pub struct RolloutRecord {
     pub incident: Option<IncidentId>,
     /// The newest look.
     pub report: Option<Report>,
+    /// The risk of a false stop this attempt may spend; the policy's if none is
+    /// noted.
+    #[serde(default)]
+    pub risk: Option<f64>,
+    /// What it has spent of it.
+    #[serde(default)]
+    pub spent: f64,
+}
+
+impl RolloutRecord {
+    /// The risk of a false stop this attempt may spend.
+    pub fn risk(&self) -> f64 {
+        self.risk.unwrap_or(self.state.policy.risk.false_stop.0)
+    }
+}
+
+/// The risk of a false stop for the next attempt of a release, after others
+/// that spent `spent` each. The budget is for the release, not for the attempt,
+/// or whoever tries often enough stops a good one: what is left of it, but at
+/// least a half for the second attempt, a quarter for the third, and so on, so
+/// that every attempt is watched. All together stay below twice the budget.
+pub fn risk_left(false_stop: f64, spent: &[f64]) -> f64 {
+    let left = false_stop - spent.iter().sum::<f64>();
+    let halved = false_stop * 0.5_f64.powi(i32::try_from(spent.len()).unwrap_or(i32::MAX));
+    left.max(halved)
 }
 
 /// What a candidate did to users: answers that were shown, mirrors not counted.
@@ -187,6 +212,14 @@ impl Harm {
             }
         }
         harm
+    }
+
+    /// Adds what other cells counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.exposed = self.exposed.saturating_add(other.exposed);
+        for (signal, bad) in &other.bad {
+            self.add(signal, *bad);
+        }
     }
 
     fn add(&mut self, signal: &str, bad: u64) {
@@ -256,4 +289,26 @@ pub struct PublishedRecord {
 /// `kind → name@version`, as tables show a release.
 pub fn labels(components: &BTreeMap<ComponentKind, Component>) -> BTreeMap<String, String> {
     components.iter().map(|(kind, c)| (kind.key().to_owned(), c.label())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_of_one_release_share_one_budget() {
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
+        close(risk_left(0.05, &[]), 0.05);
+        close(risk_left(0.05, &[0.0]), 0.05);
+        close(risk_left(0.05, &[0.01]), 0.04);
+        close(risk_left(0.05, &[0.05]), 0.025);
+        close(risk_left(0.05, &[0.05, 0.025]), 0.0125);
+        close(risk_left(0.05, &[0.01, 0.005, 0.01]), 0.025);
+        // However often: whoever spends all there is each time.
+        let mut spent = Vec::new();
+        for _ in 0..2_000 {
+            spent.push(risk_left(0.05, &spent));
+        }
+        assert!(spent.iter().sum::<f64>() <= 0.1 && spent.iter().all(|risk| *risk >= 0.0));
+    }
 }

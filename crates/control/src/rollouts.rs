@@ -1,28 +1,28 @@
 //! Rollouts: the look that moves them, and what people tell them.
 //!
-//! A look reads the state and the cells, asks the pure machine, and stores what
+//! A look reads the state and what became known since the last one, asks the pure machine, and stores what
 //! it says in one transaction: state, tick, audit entries, incident, effects.
 //! Two looks at once are harmless: the second meets a newer generation and
 //! starts over.
 
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemKind};
-use crate::records::{AppRecord, DeniedRecord, Harm, PromotedBy, Promotion, RolloutRecord};
+use crate::records::{AppRecord, DeniedRecord, PromotedBy, Promotion, RolloutRecord, risk_left};
 use crate::views::{ActionResult, NewAction};
 use crate::{Control, effects, incidents, not_found};
-use analysis::cells::{Cell, CellKey};
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
-use domain::ids::{Generation, IncidentId, PersonName, RolloutId};
+use domain::ids::{AppName, Generation, IncidentId, PersonName, ReleaseId, RolloutId};
 use domain::incident::{Incident, IncidentKind};
 use domain::params;
 use domain::people::{Permission, Role};
+use domain::policy::RolloutPolicy;
 use domain::rollout::{
     Action, Command, CommandError, Observation, PauseCause, Phase, RolloutState, apply, step,
 };
 use domain::sentence::Sentence;
 use domain::units::Timestamp;
-use store::{CommitError, Index, Kind, Tx, Versioned};
+use store::{CommitError, Index, Kind, MAX_PAGE, Query, Tx, Versioned};
 
 /// Looks that meet somebody else's write before giving up until the next turn.
 const MAX_RETRIES: u32 = 10;
@@ -49,15 +49,16 @@ impl Control {
             if record.doc.state.phase.is_final() || !self.is_due(&record.doc, now) {
                 return Ok(());
             }
-            let cells = self.evidence(id, now).await?;
-            let seen = self.observe(&record.doc, &cells, now);
-            let stepped = step(&record.doc.state, &seen, now);
+            let mut seen = self.evidence(&record.doc, now).await?;
+            self.settled(&record.doc, &mut seen.observation, now);
+            let stepped = step(&record.doc.state, &seen.observation, now);
             if stepped.state == record.doc.state {
                 return Ok(());
             }
             let tick = format!("{id}/{}/{}", now.0, stepped.state.generation);
             let mut next = record.doc.clone();
-            next.harm = Harm::of(&cells, &record.doc.state.policy);
+            next.harm = seen.harm;
+            next.spent = seen.spent;
             next.report = Some(stepped.report.clone());
             let final_now = stepped.state.phase.is_final();
             let turn = Turn {
@@ -97,16 +98,30 @@ impl Control {
                 .is_none_or(|last| now < last || now.since(last) >= record.state.policy.check_every)
     }
 
-    fn observe(
-        &self,
-        record: &RolloutRecord,
-        cells: &[(CellKey, Cell)],
-        now: Timestamp,
-    ) -> Observation {
-        let mut seen = analysis::observe(&record.state.policy, &record.state, cells, now);
+    /// What git and the gateways say, beside the numbers.
+    fn settled(&self, record: &RolloutRecord, seen: &mut Observation, now: Timestamp) {
         seen.git_settled = record.git_settled;
         seen.gateways_settled = self.gateways_settled(record.state.decided_at, now);
-        seen
+    }
+
+    /// The risk of a false stop that is left for another attempt of a release.
+    pub(crate) async fn risk_left(
+        &self,
+        app: &AppName,
+        candidate: ReleaseId,
+        policy: &RolloutPolicy,
+    ) -> Result<f64, Problem> {
+        let mut spent = Vec::new();
+        let mut query = Query::of(Kind::Rollout).app(app).limit(MAX_PAGE);
+        loop {
+            let page = self.store.list::<RolloutRecord>(query.clone()).await?;
+            let same = page.items.iter().filter(|r| r.doc.state.candidate == candidate);
+            spent.extend(same.map(|record| record.doc.spent));
+            match page.next {
+                Some(next) => query = query.after(Some(next)),
+                None => return Ok(risk_left(policy.risk.false_stop.0, &spent)),
+            }
+        }
     }
 
     /// Stores what the machine said: one transaction, then the snapshot.
@@ -340,10 +355,7 @@ impl Control {
             .ok_or_else(|| not_found("rollout", &id.to_string()))
     }
 
-    pub(crate) async fn app_record(
-        &self,
-        app: &domain::ids::AppName,
-    ) -> Result<Versioned<AppRecord>, Problem> {
+    pub(crate) async fn app_record(&self, app: &AppName) -> Result<Versioned<AppRecord>, Problem> {
         self.store.get(Kind::App, app).await?.ok_or_else(|| not_found("app", app.as_str()))
     }
 

@@ -5,10 +5,13 @@
 //! number, modulo 10 000. SHA-256, because every language has it and every
 //! port must agree to the bit.
 //!
-//! The candidate takes `[0, w)`. An equally large control for comparison takes
-//! `[10 000 − w, 10 000)`, or what is left when `w` exceeds half. Everyone else
-//! serves the stable release and is not compared. Growing `w` moves nobody off
-//! the candidate.
+//! The candidate takes `[0, w)`. Growing `w` moves nobody off the candidate.
+//! Everyone else gets the stable release, and all of them are what the candidate
+//! is compared with: a candidate at 5 % that is compared with everybody needs
+//! hardly more requests than one whose baseline is known, compared with a group
+//! of its own size about twice as many. Of the others, an equally large group,
+//! `[10 000 − w, 10 000)` or what is left when `w` exceeds half, is called
+//! control, so that people see two groups of one size side by side.
 
 use crate::ids::{ReleaseId, RolloutId};
 use crate::rollout::Exposure;
@@ -28,9 +31,10 @@ pub struct Facts<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
-    /// Serves the stable release; not compared.
+    /// Serves the stable release; with control the baseline of verdicts.
     Stable,
-    /// Serves the stable release; compared with the candidate.
+    /// Serves the stable release to a group as large as the candidate's; while
+    /// requests are mirrored, to those whose requests are.
     Control,
     /// Serves the candidate.
     Candidate,
@@ -64,7 +68,8 @@ pub struct Decision {
     /// Its step.
     pub step: u32,
     /// The probability with which this request could have gone to the
-    /// candidate *given that it is compared*: candidate ÷ (candidate + control).
+    /// candidate: the weight. None without a rollout, and while the candidate
+    /// only answers mirrored copies.
     pub share: Share,
     /// Also send a copy to this release.
     pub shadow: Option<ReleaseId>,
@@ -84,8 +89,8 @@ pub fn bucket(salt: &str, subject: &str) -> u16 {
 }
 
 /// The arm of a place under an exposure: everything sticky assignment is,
-/// without hashing. Ports in other languages need this, [`bucket`] and
-/// [`share`], and no more.
+/// without hashing. Ports in other languages need this and [`bucket`], and no
+/// more.
 pub fn arm(bucket: u16, exposure: Exposure) -> Arm {
     let weight = exposure.weight.bp();
     // Without a weight, those whose requests are mirrored are the control.
@@ -96,19 +101,6 @@ pub fn arm(bucket: u16, exposure: Exposure) -> Arm {
         false if control => Arm::Control,
         false => Arm::Stable,
     }
-}
-
-/// The probability of the candidate for a request that is compared: one half,
-/// or more where the control is what is left of everyone. Rounded down to
-/// 1/10 000.
-pub fn share(exposure: Exposure) -> Share {
-    let weight = u32::from(exposure.weight.bp());
-    if weight == 0 {
-        return Share::NONE;
-    }
-    let control = u32::from(FULL - control_start(exposure.weight.bp()));
-    // At most 10 000: the weight is a part of the divisor.
-    Share::from_bp((weight * u32::from(FULL) / (weight + control)) as u16)
 }
 
 /// Who answers.
@@ -132,7 +124,7 @@ pub fn route(app: &AppSnapshot, facts: Facts<'_>) -> Decision {
         release: if arm == Arm::Candidate { rollout.candidate } else { app.production },
         rollout: Some(rollout.rollout),
         step: rollout.step,
-        share: share(rollout.exposure),
+        share: rollout.exposure.weight,
         shadow: mirrored.then_some(rollout.candidate),
         ..stable
     }
@@ -190,6 +182,7 @@ mod tests {
             assert_eq!(decision.release, wanted);
             assert_eq!((decision.rollout, decision.step), (Some(RolloutId(128)), 2));
             assert_eq!(decision.shadow, None, "the first tenth has the candidate anyway");
+            assert_eq!(decision.share.bp(), 2500, "whoever asks, a quarter could get it");
             let decision = route(&app(0, 1000), facts);
             assert_eq!(decision.release, stable);
             assert_eq!(decision.shadow.is_some(), decision.arm == Arm::Control);

@@ -60,7 +60,8 @@ pub struct RequestRecord {
     pub rollout: Option<RolloutId>,
     /// Its step.
     pub step: u32,
-    /// Probability of the candidate, given that it is compared.
+    /// The probability with which this request could have gone to the
+    /// candidate; none while the candidate only answers mirrored copies.
     pub share: Share,
     /// Snapshot it was served from.
     pub generation: Generation,

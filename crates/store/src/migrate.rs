@@ -15,7 +15,10 @@ pub(crate) const STATE: Migrations = &[include_str!("../migrations/state/0001_st
 
 /// Of `telemetry.db`.
 pub(crate) const TELEMETRY: Migrations =
-    &[include_str!("../migrations/telemetry/0001_telemetry.sql")];
+    &[
+        include_str!("../migrations/telemetry/0001_telemetry.sql"),
+        include_str!("../migrations/telemetry/0002_outcomes.sql"),
+    ];
 
 /// What is found in a file before anything is done to it.
 enum Found {

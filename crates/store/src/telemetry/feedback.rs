@@ -13,6 +13,7 @@
 //!   for it, but neither for ever nor in any number.
 
 use super::ingest::Ingested;
+use super::outcomes::{self, Intake};
 use super::rollout_column;
 use crate::StoreError;
 use analysis::CellKey;
@@ -27,12 +28,18 @@ pub const FEEDBACK_PATIENCE: Span = Span::from_secs(300);
 /// How many may wait; more are given up at once.
 pub const MAX_WAITING_FEEDBACK: u32 = 10_000;
 
+/// What a batch adds up to.
+pub(super) struct Counted {
+    pub(super) cells: Cells,
+    pub(super) outcomes: Intake,
+}
+
 /// Counts feedback whose record is there by now, and gives up what waited too
 /// long.
 pub(super) async fn retry(
     connection: &mut SqliteConnection,
     now: Timestamp,
-    counted: &mut Cells,
+    counted: &mut Counted,
     done: &mut Ingested,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
@@ -75,7 +82,7 @@ pub(super) async fn take_in(
     at: Timestamp,
     feedback: &Feedback,
     now: Timestamp,
-    counted: &mut Cells,
+    counted: &mut Counted,
     done: &mut Ingested,
 ) -> Result<(), StoreError> {
     let names_an_answer =
@@ -130,7 +137,7 @@ async fn count(
     at: Timestamp,
     feedback: &Feedback,
     record: &RequestRecord,
-    counted: &mut Cells,
+    counted: &mut Counted,
     done: &mut Ingested,
 ) -> Result<(), StoreError> {
     let counts = record.status.counts();
@@ -140,8 +147,8 @@ async fn count(
         record.id.to_string()
     };
     let new = sqlx::query(
-        "INSERT INTO feedback (rollout, arm, name, unit, id, at, value, comment)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (rollout, arm, name, unit) DO NOTHING",
+        "INSERT INTO feedback (rollout, arm, name, unit, id, at, value, comment, share)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (rollout, arm, name, unit) DO NOTHING",
     )
     .bind(rollout_column(record.rollout)?)
     .bind(record.arm.key())
@@ -151,13 +158,16 @@ async fn count(
     .bind(at.0)
     .bind(feedback.value.is_finite().then_some(feedback.value))
     .bind(&feedback.comment)
-    .execute(connection)
+    .bind(i64::from(outcomes::share(record).bp()))
+    .execute(&mut *connection)
     .await?
     .rows_affected();
     if new == 0 {
         done.feedback_repeated += 1;
     } else if counts {
-        counted.entry(CellKey::known_at(record, at)).add_feedback(&feedback.name, feedback.value);
+        let (name, value) = (&feedback.name, feedback.value);
+        counted.cells.entry(CellKey::known_at(record, at)).add_feedback(name, value);
+        counted.outcomes.feedback(connection, record, at, name, value).await?;
         done.feedback_counted += 1;
     }
     Ok(())

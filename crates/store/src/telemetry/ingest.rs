@@ -1,9 +1,9 @@
 //! Taking in a batch: at least once delivered, exactly once counted.
 
+use super::outcomes::Intake;
 use super::{cells, feedback, requests};
 use crate::{Store, StoreError};
 use analysis::Batch;
-use analysis::cells::Cells;
 use domain::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
@@ -28,6 +28,8 @@ pub struct Ingested {
     pub feedback_waiting: u64,
     /// Feedback given up: its record never came, or it is unusable.
     pub feedback_unknown: u64,
+    /// Outcomes left out of the tests because more came than they need.
+    pub outcomes_thinned: u64,
 }
 
 impl Store {
@@ -58,14 +60,23 @@ async fn take_in(
     }
     let mut done =
         Ingested { missed: before.map_or(0, |seq| batch.seq - seq - 1), ..Ingested::default() };
-    let mut counted: Cells = batch.cells.iter().cloned().collect();
+    let mut counted = feedback::Counted {
+        cells: batch.cells.iter().cloned().collect(),
+        outcomes: Intake::new(now),
+    };
     for record in &batch.records {
-        done.records += requests::insert(connection, record).await?;
+        let new = requests::insert(connection, record).await?;
+        done.records += new;
+        if new > 0 {
+            counted.outcomes.answer(connection, record).await?;
+        }
     }
     feedback::retry(connection, now, &mut counted, &mut done).await?;
     for (at, feedback) in &batch.feedback {
         feedback::take_in(connection, *at, feedback, now, &mut counted, &mut done).await?;
     }
+    let feedback::Counted { cells: counted, outcomes } = counted;
+    done.outcomes_thinned = outcomes.close(connection).await?;
     for (key, cell) in counted.iter() {
         cells::merge(connection, key, cell).await?;
         done.cells += 1;

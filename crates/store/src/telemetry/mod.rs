@@ -1,20 +1,25 @@
-//! What gateways measured: cells, request records, feedback.
+//! What gateways measured: cells, request records, feedback, and the outcomes
+//! that tests see.
 //!
 //! Gateways ship batches at least once; [`ingest`](crate::Store::ingest) makes
 //! that exactly once, in one transaction per batch. Cells of all gateways merge
-//! into one per key, so a verdict reads the same numbers however many gateways
-//! there are.
+//! into one per key: what people see per second. What verdicts are made of are
+//! the [`outcomes`] of single answers, in the order in which they became known.
 //!
 //! All of this may be lost without harm to the state, and all of it is pruned.
 
 mod cells;
 mod feedback;
 mod ingest;
+pub(crate) mod outcomes;
 mod requests;
 mod statements;
 
 pub use feedback::{FEEDBACK_PATIENCE, MAX_WAITING_FEEDBACK};
 pub use ingest::Ingested;
+pub use outcomes::{
+    KnownOutcome, LOOK_LAG, MAX_OUTCOMES_PER_SECOND, Measured, OutcomePlace, RATE_WINDOW, SLACK,
+};
 pub use requests::RequestQuery;
 pub use statements::{Statement, StatementQuery};
 

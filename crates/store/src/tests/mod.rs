@@ -7,6 +7,7 @@ mod kill;
 mod model;
 mod open;
 mod outbox;
+mod outcomes;
 mod pages;
 mod telemetry;
 
