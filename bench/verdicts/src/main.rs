@@ -36,7 +36,7 @@ verdicts [--family F,..] [--rule R,..] [--runs N] [--seed S] [--jobs N] [--only 
   --seed        (1)
   --jobs        threads (1)
   --only        scenarios whose name contains this text
-  --cap         most requests of a plan; longer plans are cut short (400000)
+  --cap         most requests of a plan; longer plans are cut short (20000)
   --no-promote  rules may not end a rollout by promoting
   --output      a table, or one JSON document
 ";
@@ -71,7 +71,7 @@ fn read(words: &[String]) -> Result<Asked, String> {
         families: list(&families::FAMILIES),
         rules: list(&["tidegate"]),
         only: String::new(),
-        cap: 400_000.0,
+        cap: 20_000.0,
         json: false,
         plan: Plan { runs: 200, seed: 1, jobs: 1, promote: true },
     };

@@ -87,7 +87,7 @@ fn one(
     seed: u64,
     run: u64,
 ) -> Option<Decision> {
-    let mut rule = rules::make(rule, &scenario.policy, seed ^ run)?;
+    let mut rule = rules::make(rule, &scenario.policy)?;
     let mut trace = Trace::new(source, seed, run);
     let end = (scenario.world.duration * 1000.0) as i64;
     Some(rules::run(rule.as_mut(), &mut trace, &scenario.policy, end, plan.promote))
@@ -136,14 +136,15 @@ fn sum_up(family: &str, scenario: &Scenario, rule: &str, decisions: &[Decision])
 }
 
 /// Floor, capped at what there was to see, per candidate request exposed. A
-/// candidate that was promoted is exposed to everything that was planned.
+/// candidate that was promoted is exposed to everything that was planned. At most
+/// 1: luck in one rollout must not pay for lateness in another.
 fn efficiency(scenario: &Scenario, decision: &Decision) -> f64 {
     let available = scenario.world.candidates(scenario.world.onset);
     let exposed = match decision.kind {
         Kind::Promote => available,
         _ => decision.n_candidate.saturating_sub(decision.before_onset) as f64,
     };
-    scenario.floor.min(available) / exposed.max(1.0)
+    (scenario.floor.min(available) / exposed.max(1.0)).min(1.0)
 }
 
 /// True if a share of so many is above the budget beyond sampling error.

@@ -1,5 +1,6 @@
 //! Families of scenarios: what is simulated, and what is promised there.
 
+mod continuous;
 mod rates;
 
 use crate::floor::information;
@@ -59,13 +60,14 @@ impl Scenario {
 }
 
 /// Families by name.
-pub const FAMILIES: [&str; 1] = ["rates"];
+pub const FAMILIES: [&str; 2] = ["rates", "continuous"];
 
 /// The scenarios of a family; none if nobody knows it. `cap` bounds the
 /// requests of a plan; longer plans are cut short.
 pub fn family(name: &str, cap: f64) -> Option<Vec<Scenario>> {
     match name {
         "rates" => Some(rates::all(cap)),
+        "continuous" => Some(continuous::all(cap)),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Label betting, the reference: an e-process over a grid of alternatives,
 //! stopped at 1/risk (Ville 1939). Needs no plan.
 
-use super::Test;
+use super::{Terms, Test};
 use crate::ranks::Ranks;
 use analysis::Outcome;
 use domain::policy::{Signal, SignalKind};
@@ -31,33 +31,43 @@ impl Bets {
 
 struct OnRate {
     bets: Bets,
+    /// Control's outcomes and bad outcomes so far, a little of both beforehand.
+    n: f64,
+    bad: f64,
 }
 
 struct OnScore {
     bets: Bets,
     ranks: Ranks,
-    tail_only: bool,
+    upper_only: bool,
 }
 
 /// Builds the test.
-pub fn make(signal: &Signal, risk: f64, _planned: f64) -> Box<dyn Test> {
+pub fn make(signal: &Signal, terms: &Terms) -> Box<dyn Test> {
     if signal.kind == SignalKind::Rate {
-        return Box::new(OnRate { bets: Bets::new(RATIOS.len(), risk) });
+        return Box::new(OnRate { bets: Bets::new(RATIOS.len(), terms.risk), n: 20.0, bad: 0.4 });
     }
-    let tail_only = signal.statistic.is_some_and(|s| s.quantile().is_some());
-    Box::new(OnScore { bets: Bets::new(TILTS.len(), risk), ranks: Ranks::default(), tail_only })
+    let upper_only = signal.statistic.is_some_and(|s| s.quantile().is_some());
+    let bets = Bets::new(TILTS.len(), terms.risk);
+    Box::new(OnScore { bets, ranks: Ranks::default(), upper_only })
 }
 
 impl Test for OnRate {
     fn add(&mut self, outcome: &Outcome, value: f64) {
-        if value < 0.5 {
-            return;
-        }
         let (pi, candidate) = (outcome.share, crate::law::is_candidate(outcome.side));
+        let (bad, p) = (value >= 0.5, self.bad / self.n);
         for (log, r) in self.bets.logs.iter_mut().zip(RATIOS) {
-            *log += if candidate { r.ln() } else { 0.0 } - (1.0 - pi + pi * r).ln();
+            // How many times likelier this outcome is from the candidate.
+            let odds = if bad { r } else { (1.0 - (r * p).min(0.95)) / (1.0 - p) };
+            *log += if candidate { odds.ln() } else { 0.0 } - (1.0 - pi + pi * odds).ln();
         }
-        self.bets.settle();
+        if bad || candidate {
+            self.bets.settle();
+        }
+        if !candidate {
+            self.n += 1.0;
+            self.bad += value;
+        }
     }
 
     fn stops(&mut self) -> bool {
@@ -67,7 +77,7 @@ impl Test for OnRate {
 
 impl Test for OnScore {
     fn add(&mut self, outcome: &Outcome, value: f64) {
-        let z = self.ranks.score(value, self.tail_only);
+        let z = self.ranks.score(value, self.upper_only);
         if z == 0.0 {
             return;
         }

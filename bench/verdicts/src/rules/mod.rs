@@ -2,7 +2,10 @@
 
 mod betting;
 mod exact;
+mod growthbook;
+mod kayenta;
 mod own;
+mod resalted;
 mod zpeek;
 
 use crate::trace::Trace;
@@ -55,21 +58,22 @@ pub trait Rule {
 }
 
 /// Rules by name.
-pub const RULES: [&str; 4] = ["tidegate", "exact", "betting", "zpeek"];
+pub const RULES: [&str; 7] =
+    ["tidegate", "exact", "resalted", "betting", "growthbook", "kayenta", "zpeek"];
 
 /// Makes a rule for a rollout under that policy; none if nobody knows the name.
-pub fn make(name: &str, policy: &RolloutPolicy, seed: u64) -> Option<Box<dyn Rule>> {
-    let _ = seed;
-    let per_signal = |test: fn(&Signal, f64, f64) -> Box<dyn Test>| -> Box<dyn Rule> {
-        Box::new(PerSignal::new(policy, test))
+pub fn make(name: &str, policy: &RolloutPolicy) -> Option<Box<dyn Rule>> {
+    let test: Maker = match name {
+        "tidegate" => return Some(Box::new(own::Own::new(policy))),
+        "exact" => exact::make,
+        "resalted" => resalted::make,
+        "betting" => betting::make,
+        "growthbook" => growthbook::make,
+        "kayenta" => kayenta::make,
+        "zpeek" => zpeek::make,
+        _ => return None,
     };
-    match name {
-        "tidegate" => Some(Box::new(own::Own::new(policy))),
-        "exact" => Some(per_signal(exact::make)),
-        "betting" => Some(per_signal(betting::make)),
-        "zpeek" => Some(per_signal(zpeek::make)),
-        _ => None,
-    }
+    Some(Box::new(PerSignal::new(policy, test)))
 }
 
 /// Leads one recording past a rule until it decides.
@@ -113,6 +117,19 @@ pub trait Test {
     fn stops(&mut self) -> bool;
 }
 
+/// What a test of one signal may count on.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Its risk of a false stop.
+    pub risk: f64,
+    /// Measurements planned.
+    pub planned: f64,
+    /// How many signals there are.
+    pub signals: usize,
+}
+
+type Maker = fn(&Signal, &Terms) -> Box<dyn Test>;
+
 /// One test per signal, the risk shared equally.
 struct PerSignal {
     tests: Vec<(Box<dyn Test>, f64, Kind)>,
@@ -120,11 +137,12 @@ struct PerSignal {
 }
 
 impl PerSignal {
-    fn new(policy: &RolloutPolicy, make: fn(&Signal, f64, f64) -> Box<dyn Test>) -> Self {
-        let risk = policy.risk.false_stop.0 / policy.signals.len() as f64;
+    fn new(policy: &RolloutPolicy, make: Maker) -> Self {
+        let signals = policy.signals.len();
+        let risk = policy.risk.false_stop.0 / signals as f64;
         let planned = policy.planned.map_or(1.0, |p| p.requests as f64);
-        let test =
-            |signal: &Signal| (make(signal, risk, planned), orientation(signal), kind(signal));
+        let terms = Terms { risk, planned, signals };
+        let test = |signal: &Signal| (make(signal, &terms), orientation(signal), kind(signal));
         Self { tests: policy.signals.iter().map(test).collect(), fresh: false }
     }
 }

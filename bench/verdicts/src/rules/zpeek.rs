@@ -1,12 +1,12 @@
 //! A z-test made for one look, taken at every look: what not to do.
 
-use super::Test;
+use super::{Terms, Test};
 use crate::law::normal_quantile;
 use analysis::Outcome;
 use domain::policy::Signal;
 
 /// Outcomes of each arm before the first look counts.
-const LEAST: f64 = 20.0;
+const LEAST: f64 = 5.0;
 
 /// Count, sum and sum of squares of one arm.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,8 +46,8 @@ struct Peek {
 }
 
 /// Builds the test.
-pub fn make(_signal: &Signal, risk: f64, _planned: f64) -> Box<dyn Test> {
-    Box::new(Peek { arms: [Moments::default(); 2], boundary: normal_quantile(1.0 - risk) })
+pub fn make(_signal: &Signal, terms: &Terms) -> Box<dyn Test> {
+    Box::new(Peek { arms: [Moments::default(); 2], boundary: normal_quantile(1.0 - terms.risk) })
 }
 
 impl Test for Peek {
