@@ -31,6 +31,7 @@ mod tests;
 
 pub use command::{Command, CommandError, apply};
 pub use report::{Report, SignalReport, Waiting};
+pub use sentences::found;
 pub use state::{
     Breach, Exposure, NewRollout, Observation, Pause, PauseCause, Phase, RolloutState, StepCounts,
 };

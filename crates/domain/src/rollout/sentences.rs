@@ -6,6 +6,7 @@
 
 mod signals;
 
+pub use signals::found;
 pub(super) use signals::{row, went_back_on_signal};
 
 use super::step::Machine;

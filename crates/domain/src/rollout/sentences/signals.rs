@@ -279,6 +279,18 @@ fn was(reason: Reason) -> &'static str {
     }
 }
 
+/// What decided: the signal, its numbers, and how sure they make one. A clause,
+/// for sentences of more than rollouts that are under way.
+pub fn found(
+    signal: &Signal,
+    verdict: &Verdict,
+    breach: Option<Breach>,
+    now: Timestamp,
+) -> Sentence {
+    let more = params! {"lasted" => lasted(signal, breach, now)};
+    Sentence::render("found", was(verdict.reason), with(numbers(signal, verdict), more))
+}
+
 /// What it took to know: so many answers, and so many of them bad.
 fn price(verdict: &Verdict, exposed: u64) -> String {
     let judged = verdict.candidate.n;
