@@ -1,142 +1,187 @@
-//! What could this rollout detect? Asked before it starts, so that nobody
-//! waits for evidence that cannot come.
+//! What could this rollout detect? Asked before it starts, so that nobody waits
+//! for evidence that cannot come.
 //!
-//! A forecast takes the expected number of bad outcomes as given and asks the
-//! exact law of their labels at the last look, at the risk released by then. It
-//! leaves out what a rollout may gain by stopping earlier and by the good
-//! outcomes where bad ones are frequent, so it errs towards more requests.
+//! A plan is walked through at the app's own traffic: each step brings so many
+//! answers of the candidate, each answer at most so much information
+//! ([`crate::floor`]), and a difference is noticed, on average, when
+//! `ln(1/risk)` of it has come in, divided by how close the tests come to that
+//! floor. The smallest difference for which this happens in time is what the
+//! plan can detect. "On average" means that a difference of exactly that size is
+//! found about every second time.
+//!
+//! - [`Traffic`]: what is known, and what is assumed;
+//! - [`plan`]: the whole forecast, as numbers and as sentences.
+//!
+//! Sticky units, repeated inputs, seasons and late feedback make the real thing
+//! slower; the forecast knows none of them.
 
-use crate::label::{BET_RESERVE, Schedule};
-use crate::tails;
+mod forecast;
+mod hints;
+mod traffic;
+mod words;
 
-/// Probability with which harm should be found.
-pub const POWER: f64 = 0.8;
-/// Ratios beyond this are not looked for.
-const MAX_RATIO: f64 = 1_000.0;
-/// More candidate outcomes than this are "never".
-const MAX_OUTCOMES: u64 = 1 << 30;
+pub use traffic::{
+    ASSUMED_BAD, ASSUMED_COVERAGE, ASSUMED_LOG_SD, ASSUMED_PER_DAY, ASSUMED_SCORE, Baseline, Basis,
+    ENOUGH, Traffic,
+};
 
-/// A rollout to be judged beforehand.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Plan {
-    /// Share of the compared requests that the candidate answers, in (0, 1).
-    pub share: f64,
-    /// Control's rate of bad outcomes, in (0, 1).
-    pub baseline: f64,
-    /// Risk of a false stop for this signal.
+use domain::policy::{RolloutPolicy, SignalKind, Step};
+use domain::sentence::Sentence;
+use domain::units::{Share, Span};
+use forecast::Walk;
+use serde::{Deserialize, Serialize};
+
+/// How close the tests come to the floor, by kind: the floor divided by the
+/// candidate answers they take on average.
+pub const EFFICIENCY_RATE: f64 = 0.8;
+/// See [`EFFICIENCY_RATE`].
+pub const EFFICIENCY_LATENCY: f64 = 0.8;
+/// See [`EFFICIENCY_RATE`].
+pub const EFFICIENCY_AMOUNT: f64 = 0.8;
+/// See [`EFFICIENCY_RATE`].
+pub const EFFICIENCY_SCORE: f64 = 0.8;
+
+/// Correlation of both arms' outcomes on one input where nothing is known: some
+/// inputs are simply harder.
+pub const ASSUMED_PAIR_CORRELATION: f64 = 0.5;
+
+/// Longest time a forecast names; beyond it is "never".
+pub const LONGEST: Span = Span::from_secs(366 * 86_400);
+
+/// How close the tests of a kind come to the floor.
+pub fn efficiency(kind: SignalKind) -> f64 {
+    match kind {
+        SignalKind::Rate => EFFICIENCY_RATE,
+        SignalKind::Latency => EFFICIENCY_LATENCY,
+        SignalKind::Amount => EFFICIENCY_AMOUNT,
+        SignalKind::Score => EFFICIENCY_SCORE,
+    }
+}
+
+/// What a plan can and cannot detect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanReport {
+    /// The smallest difference it can detect, in one sentence.
+    pub summary: Sentence,
+    /// Requests a day it was computed for.
+    pub requests_per_day: f64,
+    /// Where that comes from.
+    pub basis: Basis,
+    /// How long the plan takes if nothing speaks against the candidate and
+    /// nobody is waited for; none if it would not end within a year.
+    pub takes: Option<Span>,
+    /// Every step that shows the candidate to anybody or waits.
+    pub steps: Vec<StepForecast>,
+    /// Every signal, in the policy's order.
+    pub signals: Vec<SignalForecast>,
+    /// When a candidate that makes no difference can be promoted.
+    pub promotion: Sentence,
+    /// What would help, best first.
+    pub hints: Vec<Sentence>,
+    /// What was assumed, because nothing was known.
+    pub assumptions: Vec<Sentence>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepForecast {
+    /// Its place in the plan, from 0.
+    pub step: usize,
+    /// Share of the subjects the candidate answers in it.
+    pub weight: Share,
+    /// Share of the subjects whose requests are mirrored.
+    pub shadow: Share,
+    /// When it begins; none if the steps before do not end.
+    pub begins: Option<Span>,
+    /// How long it takes.
+    pub takes: Option<Span>,
+    /// Answers of the candidate to users in it.
+    pub answers: u64,
+    /// Mirrored pairs in it.
+    pub pairs: u64,
+    /// What is detectable by its end, by signal; absent where nothing is.
+    pub detectable: Vec<Detectable>,
+    /// The same in a sentence.
+    pub text: Sentence,
+}
+
+/// The smallest difference of a signal that is noticed by some moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Detectable {
+    /// The signal.
+    pub signal: String,
+    /// The candidate's value.
+    pub value: f64,
+    /// The candidate's value divided by today's.
+    pub times: f64,
+    /// The candidate's value less today's.
+    pub by: f64,
+}
+
+/// One signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalForecast {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: SignalKind,
+    /// Risk of a false stop that is its own; 0 if it is not compared.
     pub risk: f64,
+    /// Today's numbers.
+    pub baseline: Baseline,
+    /// True if they are only assumed.
+    pub assumed: bool,
+    /// The smallest difference the whole plan detects; none if it detects none.
+    pub detectable: Option<Detectable>,
+    /// For a signal with `notice`: when a candidate worse by exactly that is
+    /// noticed. None if there is no such plan time.
+    pub notice: Option<NoticeForecast>,
+    /// For a signal with `notice`: when a candidate that makes no difference is
+    /// shown to be no worse by that.
+    pub no_worse_after: Option<Span>,
+    /// For a signal with `limit`: when enough answers are there to judge it.
+    pub limit_after: Option<Span>,
+    /// The same in a sentence.
+    pub text: Sentence,
 }
 
-impl Plan {
-    /// Probability that a candidate with `ratio` times control's rate is found
-    /// by the time it has given `outcomes`.
-    pub fn power(&self, outcomes: u64, ratio: f64) -> f64 {
-        let usable = self.share > 0.0 && self.share < 1.0 && self.baseline > 0.0;
-        if !usable || self.baseline * ratio > 1.0 || ratio.is_nan() || ratio < 0.0 {
-            return 0.0;
-        }
-        let control = outcomes as f64 * (1.0 - self.share) / self.share;
-        let events = ((outcomes as f64 * ratio + control) * self.baseline).round() as u64;
-        let risk = self.risk * (1.0 - BET_RESERVE) * Schedule::Events.released(events, 0);
-        let odds = self.share * ratio;
-        let label = odds / (1.0 - self.share + odds);
-        match fewest_labels(events, self.share, risk) {
-            Some(labels) => tails::upper(labels, events, label),
-            None => 0.0,
-        }
-    }
+/// How long it takes to notice the difference that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoticeForecast {
+    /// Answers of the candidate to users until then, on average, and mirrored
+    /// pairs before.
+    pub answers: u64,
+    /// Time from the start of the rollout.
+    pub after: Span,
+    /// The step it falls in; none if the plan is over before, and the last share
+    /// would have to be held for longer.
+    pub step: Option<usize>,
+}
 
-    /// The smallest ratio that is found with probability [`POWER`] by the time
-    /// the candidate has given `outcomes`; none if even a candidate that is
-    /// always bad would not be.
-    pub fn detectable_ratio(&self, outcomes: u64) -> Option<f64> {
-        let highest = (1.0 / self.baseline).min(MAX_RATIO);
-        if self.power(outcomes, highest * (1.0 - 1e-9)) < POWER {
-            return None;
-        }
-        let (mut low, mut high) = (1.0_f64, highest);
-        for _ in 0..50 {
-            let middle = (low * high).sqrt();
-            if self.power(outcomes, middle) < POWER { low = middle } else { high = middle }
-        }
-        Some(high)
-    }
-
-    /// Outcomes of the candidate after which this ratio is found with
-    /// probability [`POWER`]; none if it cannot be, for example because it is
-    /// no harm at all.
-    pub fn outcomes_for(&self, ratio: f64) -> Option<u64> {
-        if ratio <= 1.0 {
-            return None;
-        }
-        let mut high = 1_u64;
-        while self.power(high, ratio) < POWER {
-            high = high.checked_mul(2).filter(|outcomes| *outcomes <= MAX_OUTCOMES)?;
-        }
-        let mut low = high / 2;
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if self.power(middle, ratio) < POWER { low = middle } else { high = middle }
-        }
-        Some(high)
+/// Forecasts a rollout under this policy at this traffic. Pure and total:
+/// whatever cannot be told is absent and said so.
+pub fn plan(policy: &RolloutPolicy, traffic: &Traffic) -> PlanReport {
+    let walk = Walk::new(policy, traffic);
+    let signals: Vec<SignalForecast> = walk.signals.iter().map(|s| walk.forecast(s)).collect();
+    let steps: Vec<StepForecast> = walk.steps.iter().map(|step| walk.step(step)).collect();
+    let takes = walk.takes();
+    PlanReport {
+        summary: words::summary(&walk, &signals, takes),
+        requests_per_day: traffic.per_day,
+        basis: traffic.basis,
+        takes,
+        promotion: words::promotion(&walk, &signals, takes),
+        hints: hints::of(&walk, &signals),
+        assumptions: words::assumptions(&walk),
+        steps,
+        signals,
     }
 }
 
-/// The fewest labels among `events` whose tail fits the risk.
-fn fewest_labels(events: u64, share: f64, risk: f64) -> Option<u64> {
-    if events == 0 || tails::upper(events, events, share) > risk {
-        return None;
-    }
-    let (mut low, mut high) = (0, events);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if tails::upper(middle, events, share) > risk { low = middle } else { high = middle }
-    }
-    Some(high)
+/// True if the plan has a step that waits for evidence.
+fn waits_for_evidence(policy: &RolloutPolicy) -> bool {
+    policy.steps.iter().any(|step| matches!(step, Step::Weight(w) if w.until.is_some()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forecasts_lie_above_what_no_test_can_beat_and_near_it() {
-        // Candidate outcomes no test can do without on average (Wald's bound
-        // at 5 %), by share, rate and ratio.
-        for (share, baseline, ratio, floor) in [
-            (0.5, 0.01, 2.0, 1737),
-            (0.5, 0.1, 2.0, 150),
-            (0.5, 0.1, 5.0, 15),
-            (0.05, 0.01, 5.0, 80),
-            (0.05, 0.05, 2.0, 155),
-        ] {
-            let needed = Plan { share, baseline, risk: 0.05 }.outcomes_for(ratio).unwrap();
-            assert!(needed >= floor, "{needed} at {share} {baseline} {ratio}");
-            assert!(needed <= 4 * floor, "{needed} at {share} {baseline} {ratio}");
-        }
-    }
-
-    #[test]
-    fn more_outcomes_detect_smaller_ratios() {
-        let plan = Plan { share: 0.5, baseline: 0.02, risk: 0.01 };
-        let ratios: Vec<Option<f64>> =
-            [10, 200, 2_000, 20_000].map(|n| plan.detectable_ratio(n)).into();
-        assert!(ratios[0].is_none_or(|ratio| ratio > 20.0), "{ratios:?}");
-        assert!(
-            ratios[1] > ratios[2] && ratios[2] > ratios[3] && ratios[3] > Some(1.0),
-            "{ratios:?}"
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_is_said_so() {
-        let plan = Plan { share: 0.5, baseline: 0.1, risk: 0.01 };
-        assert_eq!(plan.outcomes_for(1.0), None);
-        assert_eq!(plan.outcomes_for(11.0), None, "a rate above one");
-        assert_eq!(plan.detectable_ratio(0), None);
-        for odd in [0.0, 1.0, f64::NAN] {
-            assert_eq!(Plan { share: odd, ..plan }.outcomes_for(2.0), None);
-            assert_eq!(Plan { baseline: odd, ..plan }.detectable_ratio(10), None);
-        }
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@ pub mod change;
 pub mod component;
 pub mod dsse;
 pub mod experiment;
+pub mod external;
 pub mod fallback;
 pub mod finding;
 pub mod ids;
