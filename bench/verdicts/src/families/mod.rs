@@ -1,7 +1,10 @@
 //! Families of scenarios: what is simulated, and what is promised there.
 
 mod continuous;
+mod pairs;
+mod promotion;
 mod rates;
+mod trouble;
 
 use crate::floor::information;
 use crate::law::Law;
@@ -60,7 +63,7 @@ impl Scenario {
 }
 
 /// Families by name.
-pub const FAMILIES: [&str; 2] = ["rates", "continuous"];
+pub const FAMILIES: [&str; 5] = ["rates", "continuous", "trouble", "pairs", "promotion"];
 
 /// The scenarios of a family; none if nobody knows it. `cap` bounds the
 /// requests of a plan; longer plans are cut short.
@@ -68,6 +71,9 @@ pub fn family(name: &str, cap: f64) -> Option<Vec<Scenario>> {
     match name {
         "rates" => Some(rates::all(cap)),
         "continuous" => Some(continuous::all(cap)),
+        "trouble" => Some(trouble::all(cap)),
+        "pairs" => Some(pairs::all(cap)),
+        "promotion" => Some(promotion::all(cap)),
         _ => None,
     }
 }
@@ -169,4 +175,34 @@ pub fn quality() -> Signal {
     signal.worse = Worse::Lower;
     signal.action = SignalAction::Pause;
     signal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_can_be_told_apart_and_has_a_sound_policy() {
+        for name in FAMILIES {
+            let scenarios = family(name, 20_000.0).unwrap();
+            let mut names: Vec<_> =
+                scenarios.iter().map(|s| (s.name.clone(), s.world.bad)).collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), scenarios.len(), "{name}");
+            for s in &scenarios {
+                assert_eq!(s.policy.signals.len(), s.world.laws.len(), "{}", s.name);
+                assert_eq!(s.world.delays.len(), s.world.laws.len(), "{}", s.name);
+                assert_eq!(s.policy.faults(), Vec::new(), "{}", s.name);
+                assert_eq!(s.world.bad, s.floor.is_finite(), "{}", s.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_grid_of_rates_has_45_scenarios_without_and_135_with_a_difference() {
+        let all = family("rates", 20_000.0).unwrap();
+        let same = all.iter().filter(|s| s.truth == Truth::Same).count();
+        assert_eq!((same, all.len() - same), (45, 135));
+    }
 }
