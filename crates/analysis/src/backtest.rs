@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, Side};
 use domain::policy::{RolloutPolicy, SignalAction, Sustained};
 use domain::rollout::Breach;
 use domain::units::Timestamp;
-use domain::verdict::{Outcome as Judged, Reason, Verdict};
+use domain::verdict::{Outcome as Judged, Verdict};
 use serde::Serialize;
 
 /// When every recording begins. Times of outcomes count from here.
@@ -211,7 +211,8 @@ struct Ruled {
 impl Rules {
     fn new(policy: &RolloutPolicy) -> Self {
         let rule = |signal: &domain::policy::Signal| Rule {
-            compares: signal.notice.is_some(),
+            // What is read elsewhere is in no recording.
+            compares: signal.notice.is_some() && signal.source.is_none(),
             action: signal.action,
             sustained: signal.sustained,
             breach: None,
@@ -222,7 +223,7 @@ impl Rules {
     /// Verdicts come in the policy's order.
     fn look(&mut self, now: Timestamp, verdicts: &[Verdict]) -> Option<Ruled> {
         for (rule, verdict) in self.signals.iter_mut().zip(verdicts) {
-            rule.remember(now, verdict.outcome);
+            rule.remember(now, verdict);
         }
         let looked = || self.signals.iter().zip(verdicts);
         let stop = |action: Action, acts: fn(SignalAction) -> bool| {
@@ -253,29 +254,14 @@ impl Rules {
 }
 
 impl Rule {
-    /// A look without numbers neither counts toward a breach nor clears it.
-    fn remember(&mut self, now: Timestamp, outcome: Judged) {
-        match outcome {
-            Judged::Fail => {
-                let breach = self.breach.get_or_insert(Breach { since: now, checks: 0 });
-                breach.checks = breach.checks.saturating_add(1);
-            }
-            Judged::Pass | Judged::Hold => self.breach = None,
-            Judged::NoData | Judged::Inconclusive => {}
-        }
+    fn remember(&mut self, now: Timestamp, verdict: &Verdict) {
+        self.breach = Breach::after(self.breach, self.sustained, verdict, now);
     }
 
     /// True if this fails, and has failed for long enough to act on.
     fn stops(&self, now: Timestamp, verdict: &Verdict) -> bool {
-        if verdict.outcome != Judged::Fail {
-            return false;
-        }
-        let Some(breach) = self.breach else { return false };
-        match self.sustained.filter(|_| verdict.reason != Reason::WorseThanControl) {
-            None => true,
-            Some(Sustained::Checks(checks)) => breach.checks >= checks,
-            Some(Sustained::For(span)) => now.since(breach.since) >= span,
-        }
+        let lasts = || self.breach.is_some_and(|breach| breach.lasts(self.sustained, now));
+        verdict.outcome == Judged::Fail && (verdict.reason.acts_at_once() || lasts())
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use domain::verdict::ArmNumbers;
+use domain::verdict::{ArmNumbers, Reason};
 use serde_json::json;
 
 fn policy(signals: serde_json::Value) -> RolloutPolicy {
@@ -94,6 +94,11 @@ fn promoting_needs_a_pass_of_everything_that_compares_and_no_failure() {
         assert_eq!(ruled(&plan, std::slice::from_ref(&not)), None, "{not:?}");
     }
     assert_eq!(ruled(&policy(json!([limit("b")])), &[vec![good()]]), None);
+    // A recording holds nothing that is read from elsewhere.
+    let mut read = signal("csat", "pause");
+    read["source"] = json!({"prometheus": "avg(csat)"});
+    let plan = policy(json!([signal("a", "pause"), read]));
+    assert_eq!(ruled(&plan, &[vec![good(), silent()]]), Some((Action::Promote, None, 0)));
 }
 
 #[test]

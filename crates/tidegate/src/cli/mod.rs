@@ -6,6 +6,7 @@
 
 pub mod app;
 mod audit;
+mod backtest;
 mod change;
 pub mod client;
 mod context;
@@ -82,6 +83,8 @@ enum Command {
     /// Rollouts: watch, pause, resume, promote
     #[command(subcommand)]
     Rollout(rollout::Rollout),
+    /// What a rollout policy would have decided on recorded traffic
+    Backtest(backtest::Backtest),
     /// Releases: what exactly answered
     #[command(subcommand)]
     Release(release::Release),
@@ -137,6 +140,7 @@ impl Command {
             Self::Init(_)
                 | Self::Demo(_)
                 | Self::Serve(_)
+                | Self::Backtest(_)
                 | Self::Completion(_)
                 | Self::Version
                 | Self::Help(_)
@@ -198,6 +202,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::App(verb) => app::run(&run, verb).await,
         Command::Change(verb) => change::run(&run, verb).await,
         Command::Rollout(verb) => rollout::run(&run, verb).await,
+        Command::Backtest(args) => backtest::run(&run, args).await,
         Command::Release(verb) => release::run(&run, verb).await,
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,
