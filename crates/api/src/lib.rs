@@ -35,6 +35,7 @@ mod internal;
 mod layer;
 mod log;
 mod people;
+mod plan;
 mod problem;
 mod releases;
 mod requests;
@@ -87,6 +88,7 @@ fn resources() -> Router<Api> {
         .route("/apps/{app}", get(apps::get))
         .route("/apps/{app}/actions", post(apps::act))
         .route("/apps/{app}/call", get(apps::call))
+        .route("/apps/{app}/plan", get(plan::get).post(plan::ask))
         .route("/changes", get(changes::list).post(changes::create))
         .route("/changes/{id}", get(changes::get).patch(changes::update))
         .route("/changes/{id}/diff", get(changes::diff))

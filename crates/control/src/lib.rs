@@ -12,6 +12,7 @@
 //! - [`publish`]: from state to the snapshot gateways serve;
 //! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it;
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
+//! - [`plan`]: what a rollout could detect, before it begins;
 //! - [`why`], [`log`], [`listing`]: what people read.
 //!
 //! What must stay true:
@@ -44,6 +45,7 @@ pub mod keys;
 pub mod listing;
 pub mod log;
 pub mod people;
+pub mod plan;
 pub mod problem;
 pub mod publish;
 mod pushes;

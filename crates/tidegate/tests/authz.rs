@@ -17,6 +17,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/apps/support-summary"),
     ("POST", "/api/v1/apps/support-summary/actions"),
     ("GET", "/api/v1/apps/support-summary/call"),
+    ("GET", "/api/v1/apps/support-summary/plan"),
+    ("POST", "/api/v1/apps/support-summary/plan"),
     ("GET", "/api/v1/changes"),
     ("POST", "/api/v1/changes"),
     ("GET", "/api/v1/changes/1"),

@@ -76,6 +76,7 @@ pub(super) fn signal(
         parts.push("`{metric}` is read from Prometheus; it has its absolute limit and is not compared with today's version.");
         "plan_signal_external"
     } else if watched.risk <= 0.0 {
+        parts.push("`{metric}` is not compared with today's version.");
         "plan_signal_limit_only"
     } else if watched.law.is_none() || watched.notice.is_none() {
         parts.push("`{metric}` cannot be forecast: today's numbers leave no room for a difference that matters.");

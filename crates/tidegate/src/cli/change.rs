@@ -139,7 +139,7 @@ pub async fn run(run: &Run, verb: Change) -> Result<Exit, Failure> {
         Change::List { app, state, paging } => list(run, app, state, &paging).await,
         Change::Get { change } => {
             let change = get(run, change).await?;
-            show(run, &change)?;
+            show(run, &change).await?;
             Ok(Exit::Ok)
         }
         Change::Diff { change } => diff(run, change).await,
@@ -222,12 +222,12 @@ async fn files(run: &Run, app: &AppName, content: &Content) -> Result<Vec<Edit>,
 /// Shows a change that was just sent; with `--wait`, what the checks say.
 async fn proposed(run: &Run, change: ChangeView) -> Result<Exit, Failure> {
     if run.global.wait.is_none() {
-        show(run, &change)?;
+        show(run, &change).await?;
         talk(&format!("Next: tidegate change checks {} --wait", change.id.0));
         return Ok(Exit::Ok);
     }
     let change = wait_checked(run, change).await?;
-    show(run, &change)?;
+    show(run, &change).await?;
     Ok(if change.state == ChangeState::NeedsFixes { Exit::Refused } else { Exit::Ok })
 }
 
@@ -279,7 +279,8 @@ fn asked(requirements: &[Requirement]) -> String {
         .join("\n")
 }
 
-fn show(run: &Run, change: &ChangeView) -> Result<(), Failure> {
+async fn show(run: &Run, change: &ChangeView) -> Result<(), Failure> {
+    let detects = super::plan::detects(run, change).await;
     run.out.one(change, |out| {
         let differences: Vec<_> = change
             .differences
@@ -301,6 +302,7 @@ fn show(run: &Run, change: &ChangeView) -> Result<(), Failure> {
             ("change", format!("{} \"{}\"", change.id, change.title)),
             ("state", word(change.state)),
             ("now", change.summary.text.clone()),
+            ("plan", detects),
             ("app", change.app.to_string()),
             ("author", change.author.to_string()),
             ("why", change.why.clone()),
@@ -384,7 +386,7 @@ async fn decide(run: &Run, args: Decide, decision: Decision) -> Result<Exit, Fai
     let path = format!("changes/{}/approvals", args.change);
     let change: ChangeView = run.api.post(&path, &new, Some(generation)).await?;
     let change = if run.global.wait.is_some() { wait_merged(run, change).await? } else { change };
-    show(run, &change)?;
+    show(run, &change).await?;
     if let Some(failure) = sent_back(&change) {
         return Err(failure);
     }
@@ -434,6 +436,6 @@ async fn withdraw(run: &Run, id: ChangeId, if_match: Option<u64>) -> Result<Exit
     let nothing = serde_json::json!({});
     let change: ChangeView =
         run.api.post(&format!("changes/{id}/withdraw"), &nothing, Some(generation)).await?;
-    show(run, &change)?;
+    show(run, &change).await?;
     Ok(Exit::Ok)
 }

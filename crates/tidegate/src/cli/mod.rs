@@ -25,6 +25,7 @@ mod login;
 pub mod output;
 pub mod paging;
 mod person;
+mod plan;
 pub mod release;
 mod rollout;
 pub mod run;

@@ -1,11 +1,11 @@
-//! `rollout list|get|watch|status|pause|resume|promote|approve|rollback`.
+//! `rollout plan|list|get|watch|status|pause|resume|promote|approve|rollback`.
 
 use super::client::query;
 use super::failure::{Exit, Failure};
 use super::output::Out;
 use super::paging::Paging;
 use super::run::{RolloutRef, Run};
-use super::{short, text, watch};
+use super::{plan, short, text, watch};
 use clap::{Args, Subcommand};
 use control::views::{ActionResult, ChangeView, NewAction, Page, RolloutView};
 use domain::change::ChangeState;
@@ -20,6 +20,8 @@ const DEFAULT_WATCH: Span = Span::from_secs(30 * 86_400);
 /// Verbs on rollouts.
 #[derive(Debug, Subcommand)]
 pub enum Rollout {
+    /// What a plan can and cannot detect on the app's traffic, before it starts
+    Plan(plan::Plan),
     /// Rollouts, newest first
     List {
         /// Only of this app
@@ -82,6 +84,7 @@ pub struct Act {
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Rollout) -> Result<Exit, Failure> {
     match verb {
+        Rollout::Plan(args) => plan::run(run, args).await,
         Rollout::List { app, active, paging } => list(run, app, active, &paging).await,
         Rollout::Get { rollout } => {
             let rollout = resolve(run, &rollout).await?;
