@@ -72,13 +72,19 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
 }
 
 fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
-    let reasons = vec![Reason::OverLimit, Reason::WorseThanControl];
+    let reasons =
+        vec![Reason::OverLimit, Reason::WorseThanControl, Reason::Breaker, Reason::BudgetBurns];
     let one = move |name: &'static str| {
-        (outcomes(), select(reasons.clone()), numbers(), numbers()).prop_map(
-            move |(outcome, worse, candidate, control)| Verdict {
+        (outcomes(), select(reasons.clone()), any::<bool>(), numbers(), numbers()).prop_map(
+            move |(outcome, worse, quiet, candidate, control)| Verdict {
                 signal: name.to_owned(),
                 outcome,
-                reason: if outcome == Outcome::Fail { worse } else { usual(outcome) },
+                reason: match outcome {
+                    Outcome::Fail => worse,
+                    Outcome::Hold if quiet => Reason::TooFew,
+                    Outcome::NoData if quiet => Reason::Stale,
+                    _ => usual(outcome),
+                },
                 action: crate::policy::SignalAction::Notify,
                 candidate,
                 control,
@@ -261,7 +267,7 @@ proptest! {
         run(policy, &events, |before, event, after, _| {
             let Event::Look(seen) = event else { return };
             let worse = seen.verdicts.iter().any(|v| {
-                v.signal == "error" && v.outcome == Outcome::Fail && v.reason == Reason::WorseThanControl
+                v.signal == "error" && v.outcome == Outcome::Fail && v.reason.acts_at_once()
             });
             let looked = before.last_check != after.last_check;
             if worse && looked && before.phase.is_open() {
