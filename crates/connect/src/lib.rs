@@ -1,6 +1,8 @@
-//! Every call that leaves the house: HTTP, and the providers that answer.
+//! Every call that leaves the house: HTTP, the providers that answer, and a
+//! metrics server.
 //!
 //! - [`http`]: one pooled client for everything that dials out,
+//! - [`prometheus`]: one number of a metrics server, or why there is none,
 //! - [`provider`]: what a gateway asks for an answer, whole or as a stream,
 //! - [`sse`]: server-sent events cut at their boundaries, byte for byte,
 //! - [`tap`]: what is learnt from an answer while it passes through.
@@ -19,6 +21,7 @@
 )]
 
 pub mod http;
+pub mod prometheus;
 pub mod provider;
 pub mod sse;
 pub mod tap;

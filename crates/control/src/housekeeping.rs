@@ -42,6 +42,7 @@ impl Control {
         let before = |kept: Span| Timestamp(now.0.saturating_sub(kept.millis()));
         self.store.prune_requests(before(KEEP_REQUESTS)).await?;
         self.store.prune_cells(before(KEEP_CELLS)).await?;
+        self.store.prune_external(before(KEEP_CELLS)).await?;
         for rollout in self.all::<RolloutRecord>(Kind::Rollout).await? {
             let state = &rollout.doc.state;
             self.store.prune_ticks(state.id, KEEP_TICKS).await?;

@@ -11,6 +11,7 @@
 //! - [`breakglass`]: rollback and kill; `journal`: kills thrown at a gateway;
 //! - [`publish`]: from state to the snapshot gateways serve;
 //! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it;
+//!   `external`: what a metrics server says;
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
 //! - [`plan`]: what a rollout could detect, before it begins;
 //! - [`why`], [`log`], [`listing`]: what people read.
@@ -35,6 +36,7 @@ pub mod caller;
 pub mod changes;
 mod effects;
 mod evidence;
+mod external;
 pub mod gates;
 mod git;
 mod housekeeping;
@@ -60,6 +62,7 @@ use crate::keys::Keys;
 use crate::problem::{Problem, ProblemKind};
 use crate::publish::Published;
 use crate::records::ReleaseRecord;
+use connect::prometheus::Prometheus;
 use domain::ids::{EnvName, GatewayName, ReleaseId};
 use domain::units::{Clock, Span};
 use opsrepo::Repo;
@@ -93,6 +96,8 @@ pub struct Config {
     pub clock: Clock,
     /// Path of the binary that git hooks call.
     pub executable: PathBuf,
+    /// Where external signals are read.
+    pub prometheus: Option<Prometheus>,
 }
 
 /// Everything `control` holds. One per process.

@@ -32,6 +32,7 @@ impl Control {
             )
         })?;
         tokio::task::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
+        tokio::task::spawn(Arc::clone(&self).keep_asking(shutdown.clone()));
         Ok(tokio::task::spawn(async move {
             let _until_the_end = claim;
             while !*shutdown.borrow() {

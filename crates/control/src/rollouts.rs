@@ -51,6 +51,7 @@ impl Control {
             }
             let mut seen = self.evidence(&record.doc, now).await?;
             self.settled(&record.doc, &mut seen.observation, now);
+            self.judge_external(&record.doc, &mut seen.observation, now).await?;
             let stepped = step(&record.doc.state, &seen.observation, now);
             if stepped.state == record.doc.state {
                 return Ok(());

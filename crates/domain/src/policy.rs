@@ -3,7 +3,7 @@
 
 mod faults;
 
-pub use faults::{ARM_PLACEHOLDER, PolicyError};
+pub use faults::PolicyError;
 
 use crate::people::Role;
 use crate::units::{Ratio, Share, Span};
@@ -249,7 +249,8 @@ pub struct Signal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignalSource {
-    /// A PromQL expression that yields one number.
+    /// A PromQL expression that yields one number; `$arm` in it stands for
+    /// `candidate`, and for `control` in what is shown beside it.
     pub prometheus: String,
 }
 

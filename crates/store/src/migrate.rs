@@ -14,11 +14,11 @@ pub(crate) type Migrations = &'static [&'static str];
 pub(crate) const STATE: Migrations = &[include_str!("../migrations/state/0001_state.sql")];
 
 /// Of `telemetry.db`.
-pub(crate) const TELEMETRY: Migrations =
-    &[
-        include_str!("../migrations/telemetry/0001_telemetry.sql"),
-        include_str!("../migrations/telemetry/0002_outcomes.sql"),
-    ];
+pub(crate) const TELEMETRY: Migrations = &[
+    include_str!("../migrations/telemetry/0001_telemetry.sql"),
+    include_str!("../migrations/telemetry/0002_outcomes.sql"),
+    include_str!("../migrations/telemetry/0003_external.sql"),
+];
 
 /// What is found in a file before anything is done to it.
 enum Found {

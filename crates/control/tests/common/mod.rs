@@ -89,6 +89,7 @@ pub fn config(dir: &TempDir, now: &Arc<AtomicI64>) -> Config {
         gateway_silence: Span::from_secs(10),
         clock: Clock::new(move || Timestamp(time.load(Ordering::SeqCst))),
         executable: "/bin/true".into(),
+        prometheus: None,
     }
 }
 

@@ -3,8 +3,6 @@
 
 mod signals;
 
-pub use signals::ARM_PLACEHOLDER;
-
 use super::{MAX_SIGNALS, MAX_STEPS, RolloutPolicy, Shadow, Step, Until, Weight};
 use crate::people::{self, Permission};
 use crate::units::{Share, Span};
@@ -273,11 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_compared_where_it_tells_arms_apart() {
+    fn a_source_is_never_compared_not_even_where_it_tells_arms_apart() {
         let mut policy = sound();
         policy["signals"][4]["source"]["prometheus"] = json!("avg(queue{arm=\"$arm\"})");
+        assert_eq!(faults(policy.clone()), Vec::<String>::new());
         policy["signals"][4]["notice"] = json!({"times": 2});
-        assert_eq!(faults(policy), Vec::<String>::new());
+        assert_eq!(faults(policy), ["signals[4].notice"]);
     }
 
     #[test]

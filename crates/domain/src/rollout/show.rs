@@ -22,6 +22,10 @@ pub fn arm(signal: &Signal, numbers: &ArmNumbers) -> String {
     let n = numbers.n;
     let Some(known) = numbers.value else { return format!("not measured ({n} answers)") };
     let shown = value(signal, known);
+    if signal.source.is_some() {
+        // A gauge: its latest reading, made of whatever its expression says.
+        return shown;
+    }
     match signal.kind {
         SignalKind::Rate => format!("{shown} ({} of {n})", hits(signal, numbers, known)),
         SignalKind::Latency => format!("{shown} ({} of {n})", statistic(signal)),

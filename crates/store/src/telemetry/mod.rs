@@ -9,12 +9,14 @@
 //! All of this may be lost without harm to the state, and all of it is pruned.
 
 mod cells;
+mod external;
 mod feedback;
 mod ingest;
 pub(crate) mod outcomes;
 mod requests;
 mod statements;
 
+pub use external::MAX_EXTERNAL_SAMPLES;
 pub use feedback::{FEEDBACK_PATIENCE, MAX_WAITING_FEEDBACK};
 pub use ingest::Ingested;
 pub use outcomes::{

@@ -2,6 +2,7 @@
 
 mod audit;
 mod commit;
+mod external;
 mod feedback;
 mod kill;
 mod model;

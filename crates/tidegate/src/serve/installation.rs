@@ -83,6 +83,7 @@ impl Installation {
             gateway_silence: GATEWAY_SILENCE,
             clock,
             executable,
+            prometheus: None,
         })
     }
 }

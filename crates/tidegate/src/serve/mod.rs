@@ -138,6 +138,7 @@ async fn start(
     config.public_url = public_url;
     config.gateway_url = options.gateway_url.clone().or_else(|| own_gateway.clone());
     config.look_every = options.look_every;
+    config.prometheus = options.prometheus().map_err(|e| Failure::usage(e.to_string()))?;
     let data = config.data.clone();
     let control = Control::open(config).await.map_err(from_problem)?;
     sign_log(&control).await;

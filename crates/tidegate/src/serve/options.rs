@@ -4,6 +4,8 @@
 use super::installation::DEFAULT_DATA;
 use crate::cli::failure::Failure;
 use clap::{Args, ValueEnum};
+use connect::http::Client;
+use connect::prometheus::{BadServer, Login, Prometheus};
 use domain::ids::GatewayName;
 use domain::note::VerifyingKey;
 use domain::units::{Share, Span};
@@ -67,6 +69,23 @@ pub struct Serve {
     /// Share of answers whose redacted texts are kept; failed ones always are
     #[arg(long, env = "TIDEGATE_KEEP_TEXTS", default_value = "100%", value_name = "SHARE")]
     pub keep_texts: Share,
+    /// The metrics server whose numbers `source: {prometheus: …}` reads
+    #[arg(long, env = "TIDEGATE_PROMETHEUS_URL", value_name = "URL")]
+    pub prometheus_url: Option<String>,
+    /// Bearer token for the metrics server
+    #[arg(long, env = "TIDEGATE_PROMETHEUS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub prometheus_token: Option<String>,
+    /// Name for the metrics server, instead of a token
+    #[arg(long, env = "TIDEGATE_PROMETHEUS_USER", value_name = "NAME")]
+    pub prometheus_user: Option<String>,
+    /// Password that goes with the name
+    #[arg(
+        long,
+        env = "TIDEGATE_PROMETHEUS_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD"
+    )]
+    pub prometheus_password: Option<String>,
     /// How often control looks when nothing wakes it
     #[arg(long, env = "TIDEGATE_LOOK_EVERY", default_value = "1s", value_name = "TIME")]
     pub look_every: Span,
@@ -102,6 +121,7 @@ impl Serve {
             ("--public-url", &self.public_url),
             ("--gateway-url", &self.gateway_url),
             ("--control", &self.control),
+            ("--prometheus-url", &self.prometheus_url),
         ] {
             if let Some(url) = url.as_deref().filter(|u| !is_url(u)) {
                 faults.push(format!(
@@ -115,6 +135,7 @@ impl Serve {
         {
             faults.push(format!("`--listen` and `--gateway-listen` are both {}", self.listen));
         }
+        faults.extend(self.prometheus_faults());
         if self.role == ServeRole::Gateway {
             faults.extend(self.join_faults());
         } else if self.control.is_some() {
@@ -126,6 +147,40 @@ impl Serve {
         Err(Failure::usage("the configuration has faults")
             .why(faults.join("\n"))
             .fix("see `tidegate serve --help`"))
+    }
+
+    fn prometheus_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let (token, user) = (&self.prometheus_token, &self.prometheus_user);
+        if token.is_some() && user.is_some() {
+            faults.push("give `--prometheus-token` or `--prometheus-user`, not both".to_owned());
+        }
+        if user.is_some() != self.prometheus_password.is_some() {
+            let both = "`--prometheus-user` and `--prometheus-password` go together";
+            faults.push(both.to_owned());
+        }
+        if self.prometheus_url.is_none() && (token.is_some() || user.is_some()) {
+            faults.push("a login for the metrics server needs `--prometheus-url`".to_owned());
+        }
+        let readable = self.prometheus_url.as_deref().is_some_and(is_url);
+        if let (true, true, Err(error)) = (faults.is_empty(), readable, self.prometheus()) {
+            faults.push(format!("`--prometheus-url`: {error}"));
+        }
+        faults
+    }
+
+    /// The metrics server, if one is named.
+    pub fn prometheus(&self) -> Result<Option<Prometheus>, BadServer> {
+        let login = match (&self.prometheus_token, &self.prometheus_user) {
+            (Some(token), _) => Login::Token(token.clone()),
+            (None, Some(user)) => Login::Password {
+                user: user.clone(),
+                password: self.prometheus_password.clone().unwrap_or_default(),
+            },
+            (None, None) => Login::Nobody,
+        };
+        let address = self.prometheus_url.as_deref();
+        address.map(|address| Prometheus::new(Client::new(), address, &login)).transpose()
     }
 
     fn join_faults(&self) -> Vec<String> {
@@ -203,6 +258,21 @@ mod tests {
         `--vkey`: `k` is not a verifier key; one looks like `example.com/log+530d903a+AekyeR…`
         "
         );
+    }
+
+    #[test]
+    fn a_metrics_server_is_named_whole_or_not_at_all() {
+        assert_eq!(faults(&["--prometheus-url", "http://127.0.0.1:9090"]), "");
+        insta::assert_snapshot!(
+            faults(&["--prometheus-token", "t", "--prometheus-user", "u"]),
+            @r"
+        give `--prometheus-token` or `--prometheus-user`, not both
+        `--prometheus-user` and `--prometheus-password` go together
+        a login for the metrics server needs `--prometheus-url`
+        "
+        );
+        let said = faults(&["--prometheus-url", "http://u:p@host"]);
+        assert!(said.contains("is not an address"), "{said}");
     }
 
     #[test]

@@ -12,9 +12,6 @@ use crate::units::Span;
 /// Most rules an error budget may have.
 const MAX_BURN_WINDOWS: usize = 10;
 
-/// Stands in an expression for the arm that it is asked for.
-pub const ARM_PLACEHOLDER: &str = "$arm";
-
 pub(super) fn check(signal: &Signal, at: &str, faults: &mut Faults) {
     let problem = "must be 1 to 64 letters, digits, `_`, `-` or `.`";
     faults.unless(is_name(&signal.name), format!("{at}.name"), problem);
@@ -139,9 +136,10 @@ fn check_source(signal: &Signal, source: &SignalSource, at: &str, faults: &mut F
     );
     let problem = "does not go with `source`: a metrics server counts no answers one by one; use `limit` with `sustained`";
     faults.unless(signal.burn.is_none(), format!("{at}.burn"), problem);
-    let arms = signal.notice.is_none() || expression.contains(ARM_PLACEHOLDER);
-    let problem = "needs a number for each arm: write `$arm` in the expression of `source` where the arm belongs";
-    faults.unless(arms, format!("{at}.notice"), problem);
+    // Two gauges come without the answers behind them and without the router's
+    // draw, so no risk of a false stop can be stated for their difference.
+    let problem = "does not go with `source`: a metrics server does not say who served what, so nothing can be tested; use `limit` with `sustained`";
+    faults.unless(signal.notice.is_none(), format!("{at}.notice"), problem);
     let posted = !signal.is_built_in();
     let problem = "is measured by gateways themselves; a `source` needs a name of its own";
     faults.unless(posted, format!("{at}.name"), problem);
