@@ -258,7 +258,7 @@ mod tests {
         };
         let (a, b) = ratio(Law::Gamma { shape: 2.0, times: 1.15 });
         assert!((b / a - 1.15).abs() < 1e-6 && (a / COST - 1.0).abs() < 0.02, "{a} {b}");
-        let (a, b) = ratio(Law::Beta { mean: 0.85, count: 7.4, by: 0.03 });
+        let (a, b) = ratio(Law::Beta { mean: 0.85, count: 7.25, by: 0.03 });
         assert!((a - 0.85).abs() < 0.005 && (a - b - 0.03).abs() < 0.005, "{a} {b}");
         let (a, b) = ratio(Law::Rate { p: 0.05, times: 2.0 });
         assert!((a - 0.05).abs() < 0.004 && (b - 0.1).abs() < 0.005, "{a} {b}");

@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn late_news_come_in_order_and_name_the_side_that_answered() {
         let mut world = rate();
-        world.laws.push(Law::Beta { mean: 0.85, count: 7.4, by: 0.03 });
+        world.laws.push(Law::Beta { mean: 0.85, count: 7.25, by: 0.03 });
         world.delays.push(Some(3600.0));
         let (all, served) = read(world);
         assert!(all.windows(2).all(|w| w[0].at <= w[1].at));

@@ -18,7 +18,7 @@ pub const TAIL: Law = Law::Tail { sigma: SIGMA, above: 0.8, times: 1.5 };
 /// Cost.
 pub const COST: Law = Law::Gamma { shape: 2.0, times: 1.15 };
 /// Quality.
-pub const QUALITY: Law = Law::Beta { mean: 0.85, count: 7.4, by: 0.03 };
+pub const QUALITY: Law = Law::Beta { mean: 0.85, count: 7.25, by: 0.03 };
 
 /// Each kind at two shares and three traffic levels, with and without a
 /// difference.
