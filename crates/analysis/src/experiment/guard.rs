@@ -24,7 +24,8 @@ const PLACE: Place = Place { step: 0, exposed: true };
 pub struct Drop {
     /// The guard that failed.
     pub guard: String,
-    /// The look at which it did.
+    /// The look at which it did; in JSON `t`, in seconds.
+    #[serde(rename = "t", serialize_with = "super::report::seconds")]
     pub at: Timestamp,
 }
 

@@ -11,6 +11,11 @@ use serde::Serialize;
 /// Level of the intervals around single means.
 pub const LEVEL: f64 = 0.95;
 
+/// Seconds, as recorded outcomes have them.
+pub(super) fn seconds<S: serde::Serializer>(at: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_f64(at.0 as f64 / 1000.0)
+}
+
 /// What was taken in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -53,7 +58,8 @@ pub enum Verdict {
     Winner {
         /// Its name.
         variant: String,
-        /// The look at which it was found.
+        /// The look at which it was found, in seconds.
+        #[serde(rename = "t", serialize_with = "seconds")]
         at: Timestamp,
     },
     /// A variant has too few rewards for any verdict.
@@ -118,7 +124,8 @@ pub struct Secondary {
 /// Everything at one look.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// When, in milliseconds.
+    /// When; in JSON `t`, in seconds.
+    #[serde(rename = "t", serialize_with = "seconds")]
     pub at: Timestamp,
     /// Looks made.
     pub looks: u64,

@@ -11,6 +11,7 @@ mod change;
 pub mod client;
 mod context;
 mod edits;
+mod experiment;
 pub mod failure;
 mod feedback;
 mod findings;
@@ -86,6 +87,9 @@ enum Command {
     Rollout(rollout::Rollout),
     /// What a rollout policy would have decided on recorded traffic
     Backtest(backtest::Backtest),
+    /// Experiments: several variants on recorded or assumed outcomes
+    #[command(subcommand)]
+    Experiment(experiment::Experiment),
     /// Releases: what exactly answered
     #[command(subcommand)]
     Release(release::Release),
@@ -142,6 +146,7 @@ impl Command {
                 | Self::Demo(_)
                 | Self::Serve(_)
                 | Self::Backtest(_)
+                | Self::Experiment(_)
                 | Self::Completion(_)
                 | Self::Version
                 | Self::Help(_)
@@ -204,6 +209,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Change(verb) => change::run(&run, verb).await,
         Command::Rollout(verb) => rollout::run(&run, verb).await,
         Command::Backtest(args) => backtest::run(&run, args).await,
+        Command::Experiment(verb) => experiment::run(&run, verb).await,
         Command::Release(verb) => release::run(&run, verb).await,
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,

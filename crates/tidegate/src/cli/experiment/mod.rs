@@ -1,0 +1,84 @@
+//! `experiment`: several variants, one reward, on recorded outcomes or on
+//! assumed ones.
+//!
+//! `run` says what an experiment has shown and how to divide traffic next;
+//! `simulate` says beforehand how long it would take. Both ask no server: live
+//! rollouts compare two arms and are another thing.
+
+mod line;
+mod recorded;
+mod simulate;
+mod words;
+
+use super::failure::{Exit, Failure};
+use super::run::Run;
+use analysis::experiment::Experiment as Ready;
+use clap::{Args, Subcommand};
+use domain::finding::Finding;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Largest policy read, in bytes.
+const MAX_POLICY: u64 = 1 << 20;
+
+/// Verbs on experiments.
+#[derive(Debug, Subcommand)]
+pub enum Experiment {
+    /// Say what recorded outcomes show, and how to divide traffic next
+    Run(Recorded),
+    /// Say how long an experiment would take if the truth were this
+    Simulate(simulate::Simulate),
+}
+
+/// Which policy, which outcomes.
+#[derive(Debug, Args)]
+#[command(after_help = "The outcomes are a file with one answer a line, ordered by `t`:\n\
+    \n    {\"t\": 12.3, \"variant\": \"short\", \"metrics\": {\"accepted\": 1, \"cost\": 0.002}}\n\
+    \nBeside these a line may carry `share`, `segment` and `unit`; see docs/experiments.md.")]
+pub struct Recorded {
+    /// The experiment policy, YAML or JSON
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// The outcomes, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+}
+
+/// Runs a verb.
+pub async fn run(run: &Run, verb: Experiment) -> Result<Exit, Failure> {
+    let out = run.out.clone();
+    let work = tokio::task::spawn_blocking(move || match verb {
+        Experiment::Run(args) => recorded::run(&out, &args),
+        Experiment::Simulate(args) => simulate::run(&out, &args),
+    });
+    work.await.unwrap_or_else(|e| Err(Failure::new(Exit::Failed, format!("the work died: {e}"))))
+}
+
+/// Reads a policy and makes it ready.
+fn read_policy(path: &Path) -> Result<Ready, Failure> {
+    let name = path.display().to_string();
+    let fail = |problem: String| Failure::usage(format!("cannot read `{name}`: {problem}"));
+    let size = fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
+    if size > MAX_POLICY {
+        return Err(fail(format!("it is {size} bytes long")).fix("name an experiment policy"));
+    }
+    let bytes = fs::read(path).map_err(|e| fail(e.to_string()))?;
+    opsrepo::experiment_policy(&name, &bytes).map(Ready::new).map_err(|findings| {
+        let texts: Vec<_> = findings.iter().map(finding).collect();
+        Failure::usage(format!("`{name}` is not an experiment policy that holds"))
+            .why(texts.join("\n"))
+            .fix("mend the file; docs/experiments.md describes every key")
+    })
+}
+
+/// A finding as `FILE:3:14: what is wrong; what to do`, and the line under it.
+fn finding(finding: &Finding) -> String {
+    let place = finding.place.as_ref().map_or_else(String::new, |place| {
+        let numbers: String =
+            [place.line, place.column].into_iter().flatten().map(|n| format!(":{n}")).collect();
+        format!("{}{numbers}: ", place.file)
+    });
+    let excerpt = finding.excerpt.as_deref().unwrap_or_default();
+    let excerpt: String = excerpt.lines().map(|line| format!("\n  {line}")).collect();
+    format!("{place}{}; {}{excerpt}", finding.message, finding.mend)
+}
