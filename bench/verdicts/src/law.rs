@@ -194,11 +194,6 @@ impl Sampler {
         Self { law, rates, tables: [table(false), table(true)] }
     }
 
-    /// The law behind it.
-    pub fn law(&self) -> Law {
-        self.law
-    }
-
     /// True for a rate, which may be drawn by [`Sampler::bad`] alone.
     pub fn is_rate(&self) -> bool {
         matches!(self.law, Law::Rate { .. })

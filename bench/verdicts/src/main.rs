@@ -16,6 +16,7 @@ mod families;
 mod floor;
 mod law;
 mod measure;
+mod promises;
 mod ranks;
 mod report;
 mod rng;
@@ -28,7 +29,8 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 verdicts [--family F,..] [--rule R,..] [--runs N] [--seed S] [--jobs N] [--only TEXT]
-         [--cap N] [--no-promote] [--output table|json]
+         [--cap N] [--promote|--no-promote] [--output table|json]
+verdicts --quick [--seed S] [--jobs N] [--output table|json]
 
   --family      which families of scenarios; all if absent
   --rule        which rules (tidegate)
@@ -37,7 +39,11 @@ verdicts [--family F,..] [--rule R,..] [--runs N] [--seed S] [--jobs N] [--only 
   --jobs        threads (1)
   --only        scenarios whose name contains this text
   --cap         most requests of a plan; longer plans are cut short (20000)
-  --no-promote  rules may not end a rollout by promoting
+  --promote     rules may end any rollout by promoting; if not said, only those
+                of the family `promotion`
+  --no-promote  never
+  --quick       few rollouts of all families by Tidegate's rule, in about a minute
+                of one core; status 1 if a promise is broken
   --output      a table, or one JSON document
 ";
 
@@ -47,6 +53,7 @@ struct Asked {
     only: String,
     cap: f64,
     json: bool,
+    quick: bool,
     plan: Plan,
 }
 
@@ -57,7 +64,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match read(&words).and_then(|asked| run(&asked)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(why) => {
             eprintln!("error: {why}");
             ExitCode::from(2)
@@ -73,12 +81,18 @@ fn read(words: &[String]) -> Result<Asked, String> {
         only: String::new(),
         cap: 20_000.0,
         json: false,
-        plan: Plan { runs: 200, seed: 1, jobs: 1, promote: true },
+        quick: false,
+        plan: Plan { runs: 200, seed: 1, jobs: 1, promote: None },
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if word == "--no-promote" {
-            asked.plan.promote = false;
+        match word.as_str() {
+            "--promote" => asked.plan.promote = Some(true),
+            "--no-promote" => asked.plan.promote = Some(false),
+            "--quick" => asked.quick = true,
+            _ => {}
+        }
+        if matches!(word.as_str(), "--promote" | "--no-promote" | "--quick") {
             continue;
         }
         let value = words.next().ok_or_else(|| format!("`{word}` needs a value"))?;
@@ -107,15 +121,26 @@ fn known(value: &str, names: &[&str], what: &str) -> Result<Vec<String>, String>
     value.split(',').map(each).collect()
 }
 
-fn run(asked: &Asked) -> Result<(), String> {
+/// Rollouts per scenario of the quick look at a family.
+fn quick_runs(family: &str) -> u64 {
+    if family == "rates" { 40 } else { 20 }
+}
+
+/// True unless a promise was to be checked and is broken.
+fn run(asked: &Asked) -> Result<bool, String> {
     let mut rows = Vec::new();
     let mut summaries = Vec::new();
+    let talks = !asked.json && !asked.quick;
     for name in &asked.families {
         let scenarios = families::family(name, asked.cap).unwrap_or_default();
+        let mut plan = asked.plan;
+        if asked.quick {
+            plan.runs = quick_runs(name);
+        }
         for rule in &asked.rules {
             for scenario in scenarios.iter().filter(|s| s.name.contains(&asked.only)) {
-                let row = measure::measure(name, scenario, rule, &asked.plan);
-                if !asked.json {
+                let row = measure::measure(name, scenario, rule, &plan);
+                if talks {
                     println!("{}", report::line(&row));
                 }
                 rows.push(row);
@@ -123,11 +148,17 @@ fn run(asked: &Asked) -> Result<(), String> {
             summaries.push(report::summary(name, rule, &rows));
         }
     }
+    let broken = promises::broken(&rows, &summaries);
     if asked.json {
-        let whole = serde_json::json!({"scenarios": rows, "summaries": summaries});
+        let whole = serde_json::json!({
+            "scenarios": rows, "summaries": summaries, "broken": broken,
+        });
         println!("{whole}");
     } else {
-        println!("\n{}", report::table(&summaries));
+        println!("\n{}{}", report::pairs(&rows), report::table(&summaries));
+        for sentence in &broken {
+            println!("broken: {sentence}");
+        }
     }
-    Ok(())
+    Ok(!asked.quick || broken.is_empty())
 }

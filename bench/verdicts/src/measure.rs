@@ -20,8 +20,9 @@ pub struct Plan {
     pub seed: u64,
     /// Threads.
     pub jobs: usize,
-    /// Whether a rule may end a rollout by promoting.
-    pub promote: bool,
+    /// Whether a rule may end a rollout by promoting; if not said, only in the
+    /// family about promotion, so that elsewhere all of the plan can be looked at.
+    pub promote: Option<bool>,
 }
 
 /// What came of a scenario under a rule.
@@ -51,8 +52,12 @@ pub struct Row {
     pub median_candidates: Option<f64>,
     /// Median hours until a decision, among those decided.
     pub median_hours: Option<f64>,
-    /// True if a promised risk is exceeded beyond sampling error.
+    /// The share that is promised to be small, and how small.
+    pub budget: Option<(f64, f64)>,
+    /// True if it is larger than that beyond sampling error.
     pub over: bool,
+    /// False if these are the same rollouts as another scenario's, told otherwise.
+    pub first_of_stream: bool,
 }
 
 /// Runs a scenario.
@@ -60,6 +65,8 @@ pub fn measure(family: &str, scenario: &Scenario, rule: &str, plan: &Plan) -> Ro
     let source = Source::new(scenario.world.clone());
     let next = AtomicU64::new(0);
     let seed = plan.seed ^ hash(&scenario.stream);
+    let about_promotion = matches!(scenario.truth, Truth::Harmless | Truth::Notice);
+    let promote = plan.promote.unwrap_or(about_promotion);
     let work = || -> Vec<(u64, Decision)> {
         let mut done = Vec::new();
         loop {
@@ -67,7 +74,7 @@ pub fn measure(family: &str, scenario: &Scenario, rule: &str, plan: &Plan) -> Ro
             if run >= plan.runs {
                 return done;
             }
-            done.extend(one(scenario, rule, &source, plan, seed, run).map(|d| (run, d)));
+            done.extend(one(scenario, rule, &source, promote, seed, run).map(|d| (run, d)));
         }
     };
     let mut decisions: Vec<(u64, Decision)> = std::thread::scope(|scope| {
@@ -83,14 +90,14 @@ fn one(
     scenario: &Scenario,
     rule: &str,
     source: &Source,
-    plan: &Plan,
+    promote: bool,
     seed: u64,
     run: u64,
 ) -> Option<Decision> {
     let mut rule = rules::make(rule, &scenario.policy)?;
     let mut trace = Trace::new(source, seed, run);
     let end = (scenario.world.duration * 1000.0) as i64;
-    Some(rules::run(rule.as_mut(), &mut trace, &scenario.policy, end, plan.promote))
+    Some(rules::run(rule.as_mut(), &mut trace, &scenario.policy, end, promote))
 }
 
 fn sum_up(family: &str, scenario: &Scenario, rule: &str, decisions: &[Decision]) -> Row {
@@ -112,11 +119,11 @@ fn sum_up(family: &str, scenario: &Scenario, rule: &str, decisions: &[Decision])
         let of = |d: &Decision| if early(d) { 0.0 } else { efficiency(scenario, d) };
         decisions.iter().map(of).sum::<f64>() / runs.max(1) as f64
     });
-    let (truth, over) = match scenario.truth {
-        Truth::Same => ("same", beyond(stopped, runs, RISK)),
-        Truth::Worse => ("worse", onset > 0 && beyond(share(&early), runs, RISK)),
-        Truth::Harmless => ("harmless", beyond(stopped, runs, RISK)),
-        Truth::Notice => ("notice", beyond(promoted, runs, FALSE_PROMOTE)),
+    let (truth, budget) = match scenario.truth {
+        Truth::Same => ("same", Some((stopped, RISK))),
+        Truth::Worse => ("worse", (onset > 0).then(|| (share(&early), RISK))),
+        Truth::Harmless => ("harmless", Some((stopped, RISK))),
+        Truth::Notice => ("notice", Some((promoted, FALSE_PROMOTE))),
     };
     Row {
         rule: rule.to_owned(),
@@ -131,7 +138,9 @@ fn sum_up(family: &str, scenario: &Scenario, rule: &str, decisions: &[Decision])
         floor: scenario.floor.is_finite().then_some(scenario.floor),
         median_candidates: median(&mut candidates),
         median_hours: median(&mut hours),
-        over,
+        budget,
+        over: budget.is_some_and(|(share, budget)| chance(share, runs, budget) < DOUBT),
+        first_of_stream: scenario.world.pairs.is_none_or(|pairs| pairs.told),
     }
 }
 
@@ -147,10 +156,11 @@ fn efficiency(scenario: &Scenario, decision: &Decision) -> f64 {
     (scenario.floor.min(available) / exposed.max(1.0)).min(1.0)
 }
 
-/// True if a share of so many is above the budget beyond sampling error.
-pub fn beyond(share: f64, runs: u64, budget: f64) -> bool {
+/// How often chance alone gives such a share of so many, or a larger one, when
+/// the budget is met exactly.
+pub fn chance(share: f64, runs: u64, budget: f64) -> f64 {
     let hits = (share * runs as f64).round() as u64;
-    hits > 0 && Binomial::new(budget, runs).is_ok_and(|law| law.sf(hits - 1) < DOUBT)
+    if hits == 0 { 1.0 } else { Binomial::new(budget, runs).map_or(1.0, |law| law.sf(hits - 1)) }
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {
@@ -166,9 +176,9 @@ mod tests {
 
     #[test]
     fn only_more_than_chance_explains_is_over_budget() {
-        assert!(!beyond(0.06, 1000, 0.05));
-        assert!(beyond(0.08, 1000, 0.05));
-        assert!(!beyond(0.0, 10, 0.05));
+        assert!(chance(0.06, 1000, 0.05) > DOUBT);
+        assert!(chance(0.08, 1000, 0.05) < DOUBT);
+        assert_eq!(chance(0.0, 10, 0.05), 1.0);
     }
 
     #[test]

@@ -110,3 +110,24 @@ pub fn table(summaries: &[Summary]) -> String {
     }
     out
 }
+
+/// How many inputs the worse scenarios took with pairs told and untold.
+pub fn pairs(rows: &[Row]) -> String {
+    let mut out = String::new();
+    for told in rows.iter().filter(|r| r.truth == "worse") {
+        let Some(name) = told.scenario.strip_suffix(" paired") else { continue };
+        let other = format!("{name} unpaired");
+        let untold = rows
+            .iter()
+            .find(|r| r.scenario == other && r.rule == told.rule && r.truth == told.truth);
+        let medians = (told.median_candidates, untold.and_then(|r| r.median_candidates));
+        if let (Some(a), Some(b)) = medians {
+            out += &format!(
+                "{} {name}: {a:.0} inputs paired, {b:.0} unpaired ({:.2} times as many)\n",
+                told.rule,
+                b / a
+            );
+        }
+    }
+    out
+}

@@ -3,19 +3,21 @@
 pub mod canaries;
 mod gateway;
 mod sets;
+mod verdicts;
 
 use crate::{Failed, args::Args};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask bench <canaries|gateway>
+cargo xtask bench <canaries|gateway|verdicts>
 
   canaries   roll real models out against each other on recorded answers with
              human labels, and compare the decisions with what they must be
   gateway    CPU and latency of the gateway, as ratios to a bare proxy
+  verdicts   false stops and lateness of rules on simulated rollouts
 
-`cargo xtask bench canaries --help` and `cargo xtask bench gateway --help` tell more.
+`cargo xtask bench <name> --help` tells more.
 ";
 
 /// Runs one benchmark.
@@ -23,8 +25,9 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     match words.split_first() {
         Some((verb, rest)) if verb == "canaries" => canaries::run(rest),
         Some((verb, rest)) if verb == "gateway" => gateway::run(rest),
+        Some((verb, rest)) if verb == "verdicts" => verdicts::run(rest),
         Some((verb, _)) if verb != "--help" && verb != "-h" => {
-            Err(crate::args::unknown("benchmark", verb, &["canaries", "gateway"]))
+            Err(crate::args::unknown("benchmark", verb, &["canaries", "gateway", "verdicts"]))
         }
         _ => {
             print!("{HELP}");

@@ -42,8 +42,6 @@ pub struct Decision {
     pub at: i64,
     /// Candidate answers given until then.
     pub n_candidate: u64,
-    /// Control's.
-    pub n_baseline: u64,
     /// Candidate answers given before the harm began.
     pub before_onset: u64,
 }
@@ -105,8 +103,8 @@ pub fn run(
 }
 
 fn decided(trace: &Trace, kind: Kind, at: i64) -> Decision {
-    let [n_baseline, n_candidate] = trace.served_before();
-    Decision { kind, at, n_candidate, n_baseline, before_onset: trace.before_onset() }
+    let [_, n_candidate] = trace.served_before();
+    Decision { kind, at, n_candidate, before_onset: trace.before_onset() }
 }
 
 /// A test of one signal, whose risk of a false stop is its own.
