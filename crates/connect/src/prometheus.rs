@@ -417,6 +417,32 @@ mod tests {
         assert_eq!(known.authorization.unwrap().to_str().unwrap(), "Basic dTpzZWNyZXQ=");
     }
 
+    proptest::proptest! {
+        /// Whatever a server sends is a kind of answer, and only a finite number
+        /// of one fresh series is a number.
+        #[test]
+        fn no_answer_is_too_odd(
+            kind in "scalar|vector|matrix|string|x",
+            at in proptest::prop_oneof![-1e18..1e18_f64, 1_759_999_900.0..1_760_000_100.0_f64],
+            text in "NaN|[+-]?Inf|-?[0-9]{1,3}(\\.[0-9]{1,3})?|[a-z]{0,4}",
+            series in 0_usize..3, scalar: bool,
+        ) {
+            let pair = json!([at, text]);
+            let result = if scalar { pair } else {
+                serde_json::Value::Array(vec![json!({"metric": {}, "value": pair}); series])
+            };
+            match read(&kind, result) {
+                Read::Number(number) => {
+                    proptest::prop_assert!(number.is_finite());
+                    let one = if scalar { kind == "scalar" } else { kind == "vector" && series == 1 };
+                    proptest::prop_assert!(one && at >= NOW.0 as f64 / 1000.0 - 60.001);
+                }
+                Read::Several(n) => proptest::prop_assert_eq!(n, series as u64),
+                _ => {}
+            }
+        }
+    }
+
     #[test]
     fn expressions_arrive_as_they_were_written() {
         let form =

@@ -100,7 +100,9 @@ impl Control {
         if let Read::Failed(why) = &candidate {
             tracing::warn!(signal = signal.name, why, "an external signal has no number");
         }
-        ExternalSample { signal: signal.name.clone(), at: now, candidate, control }
+        // Known only now: a look meanwhile could not have seen it.
+        let at = self.clock.now();
+        ExternalSample { signal: signal.name.clone(), at, candidate, control }
     }
 
     /// Puts the verdicts on external signals into what a look sees.

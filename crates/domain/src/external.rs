@@ -49,7 +49,7 @@ impl Read {
 pub struct ExternalSample {
     /// Name of the signal in the policy.
     pub signal: String,
-    /// When it was asked.
+    /// When the answer became known.
     pub at: Timestamp,
     /// The signal's value; with `$arm` in the expression, the candidate's.
     pub candidate: Read,
