@@ -3,10 +3,16 @@
 use crate::Api;
 use crate::changes::ListParams;
 use crate::extract::{Answer, Body, IfMatch, Params, Path, Signed, Tries, answer};
+use crate::problem::ApiError;
+use axum::body::Body as Answered;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use control::views::{ActionResult, NewAction, Page, RolloutView};
 use domain::ids::RolloutId;
 use domain::rollout::Report;
+use futures_util::stream::{StreamExt as _, once, try_unfold};
+use http::header;
 
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -31,6 +37,24 @@ pub(crate) async fn ticks(
     Params(params): Params<ListParams>,
 ) -> Answer<Page<Report>> {
     answer(api.control.ticks(&caller, id, params.query(&[])?).await)
+}
+
+/// A line of JSON for each outcome. What fails after the first lines cuts the
+/// answer short, which the caller sees as such.
+pub(crate) async fn outcomes(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<RolloutId>,
+) -> Result<Response, ApiError> {
+    let mut export = api.control.export(&caller, id).await?;
+    let first = Bytes::from(api.control.export_on(&mut export).await?);
+    let rest = try_unfold((api, export), |(api, mut export)| async move {
+        let lines = api.control.export_on(&mut export).await.map_err(std::io::Error::other)?;
+        Ok((!lines.is_empty()).then(|| (Bytes::from(lines), (api, export))))
+    });
+    let lines = once(async { Ok::<_, std::io::Error>(first) }).chain(rest);
+    let headers = [(header::CONTENT_TYPE, "application/jsonl")];
+    Ok((headers, Answered::from_stream(lines)).into_response())
 }
 
 pub(crate) async fn act(

@@ -10,8 +10,8 @@
 //! - [`rollouts`]: the tick that looks at every rollout, and people's commands;
 //! - [`breakglass`]: rollback and kill; `journal`: kills thrown at a gateway;
 //! - [`publish`]: from state to the snapshot gateways serve;
-//! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it;
-//!   `external`: what a metrics server says;
+//! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it, and
+//!   [`export`]: the same for backtests; `external`: what a metrics server says;
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
 //! - [`plan`]: what a rollout could detect, before it begins;
 //! - [`why`], [`log`], [`listing`]: what people read.
@@ -36,6 +36,7 @@ pub mod caller;
 pub mod changes;
 mod effects;
 mod evidence;
+pub mod export;
 mod external;
 pub mod gates;
 mod git;

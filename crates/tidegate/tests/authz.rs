@@ -30,6 +30,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/rollouts"),
     ("GET", "/api/v1/rollouts/ro-1"),
     ("GET", "/api/v1/rollouts/ro-1/ticks"),
+    ("GET", "/api/v1/rollouts/ro-1/outcomes"),
     ("POST", "/api/v1/rollouts/ro-1/actions"),
     ("GET", "/api/v1/releases"),
     ("GET", "/api/v1/releases/rel-00000000"),

@@ -126,6 +126,8 @@ impl Resalted {
                 return false;
             }
             if ours == 1 {
+                // Gone with those that look like it: this is what it cost.
+                self.removed += alike + ours;
                 return true;
             }
             for (sum, alive) in self.sums.iter().zip(&mut self.alive) {

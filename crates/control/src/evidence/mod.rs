@@ -20,6 +20,7 @@ use answers::Answers;
 use domain::ids::RolloutId;
 use domain::rollout::Observation;
 use domain::units::Timestamp;
+pub(crate) use signals::measured;
 use signals::Signals;
 use store::OutcomePlace;
 

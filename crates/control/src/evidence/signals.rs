@@ -16,7 +16,7 @@ impl Signals {
     }
 
     /// Names are looked up in the policy, so that a signal nobody watches costs
-    /// nothing. Feedback under the name of a built-in signal is no measurement.
+    /// nothing.
     pub(super) fn outcome(&self, known: &KnownOutcome) -> Outcome {
         let failed = matches!(known.measured, Measured::Answer { failed: true, .. });
         let value = |(name, value): (&str, f64)| self.0.get(name).map(|index| (*index, value));
@@ -46,7 +46,8 @@ fn is_built_in(name: &str) -> bool {
     domain::policy::BUILT_IN_SIGNALS.contains(&name)
 }
 
-/// What was measured, by the names of signals, in their units.
+/// What was measured, by the names of signals, in their units. Feedback under the
+/// name of a built-in signal is no measurement.
 pub(crate) fn measured(measured: &Measured) -> Vec<(&str, f64)> {
     match measured {
         Measured::Answer {
@@ -68,6 +69,7 @@ pub(crate) fn measured(measured: &Measured) -> Vec<(&str, f64)> {
             values.extend(output_tokens.map(|tokens| ("output_tokens", tokens as f64)));
             values
         }
+        Measured::Feedback { name, .. } if is_built_in(name) => Vec::new(),
         Measured::Feedback { name, value } => vec![(name, *value)],
     }
 }

@@ -8,7 +8,7 @@ use domain::approval::Decision;
 use domain::ids::{AppName, ChangeId, Digest, GatewayName, Generation, RequestId, RolloutId};
 use domain::people::Role;
 use domain::routing::{Arm, Facts, route};
-use domain::snapshot::Snapshot;
+use domain::snapshot::{AppSnapshot, Snapshot};
 use domain::telemetry::{AnswerStatus, Feedback, RequestRecord};
 use domain::units::{Clock, Span, Timestamp};
 use opsrepo::Files;
@@ -197,20 +197,47 @@ impl House {
     /// Serves `n` requests the way a gateway would, and ships what it counted.
     /// `rejected(arm, i)` is what the user of request `i` posts.
     pub async fn traffic(&self, n: u64, rejected: impl Fn(Arm, u64) -> bool) {
+        self.traffic_through(1, n, rejected).await;
+    }
+
+    /// The same requests through so many gateways, the last of them first.
+    pub async fn traffic_through(
+        &self,
+        gateways: u64,
+        n: u64,
+        rejected: impl Fn(Arm, u64) -> bool,
+    ) {
         let (generation, snapshot) = self.snapshot().await;
+        // The same people get the candidate in every house.
+        let app = AppSnapshot { salt: "salt".to_owned(), ..snapshot.apps[&app()].clone() };
+        let first = self.ids.fetch_add(n, Ordering::SeqCst);
+        for gateway in (0..gateways).rev() {
+            let mine = (first..first + n).filter(|i| i % gateways == gateway);
+            self.serve(generation, &app, &format!("gw-{}", gateway + 1), mine, &rejected).await;
+        }
+    }
+
+    async fn serve(
+        &self,
+        generation: Generation,
+        app: &AppSnapshot,
+        gateway: &str,
+        mine: impl Iterator<Item = u64>,
+        rejected: &impl Fn(Arm, u64) -> bool,
+    ) {
+        let gateway: GatewayName = gateway.parse().unwrap();
         let now = Timestamp(self.now.load(Ordering::SeqCst));
         let (mut cells, mut records, mut feedback) = (Cells::default(), Vec::new(), Vec::new());
-        for _ in 0..n {
-            let i = self.ids.fetch_add(1, Ordering::SeqCst);
-            let app = &snapshot.apps[&app()];
+        for i in mine {
             let subject = format!("user-{i}");
             let decision = route(app, Facts { subject: &subject });
+            let at = Timestamp(now.0 - (i * 37 % 500) as i64);
             let mut bytes = [0; 15];
             bytes[..8].copy_from_slice(&i.to_be_bytes());
             let record = RequestRecord {
                 id: RequestId::from_random(bytes),
-                at: now,
-                gateway: gateway(),
+                at,
+                gateway: gateway.clone(),
                 app: self::app(),
                 release: decision.release,
                 arm: decision.arm,
@@ -243,7 +270,7 @@ impl House {
             for record in both {
                 cells.add(&record);
                 feedback.push((
-                    now,
+                    at,
                     Feedback {
                         request_id: Some(record.id.clone()),
                         subject: None,
@@ -257,24 +284,25 @@ impl House {
                 records.push(record);
             }
         }
-        self.ship(generation, cells.take(), records, feedback).await;
+        self.ship(gateway, generation, cells.take(), records, feedback).await;
     }
 
     /// The gateway says what it serves.
     pub async fn heartbeat(&self) {
         let (generation, _) = self.snapshot().await;
-        self.ship(generation, Vec::new(), Vec::new(), Vec::new()).await;
+        self.ship(gateway(), generation, Vec::new(), Vec::new(), Vec::new()).await;
     }
 
     async fn ship(
         &self,
+        gateway: GatewayName,
         serving: Generation,
         cells: Vec<(analysis::cells::CellKey, analysis::cells::Cell)>,
         records: Vec<RequestRecord>,
         feedback: Vec<(Timestamp, Feedback)>,
     ) {
         let batch = Batch {
-            gateway: gateway(),
+            gateway,
             epoch: 1,
             seq: self.seq.fetch_add(1, Ordering::SeqCst) + 1,
             serving,

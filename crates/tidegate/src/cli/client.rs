@@ -5,7 +5,7 @@ use bytes::Bytes;
 use connect::http::{Client, SendError, read_all};
 use domain::ids::Generation;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Write as _;
 
@@ -88,6 +88,28 @@ impl Api {
         self.send(Method::GET, path, None, Bytes::new()).await.map(|answer| answer.body)
     }
 
+    /// `GET /api/v1/{path}`, handed over piece by piece as it comes: for answers
+    /// of any length.
+    pub async fn stream(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let request = self.request(Method::GET, &api(path), None, Bytes::new())?;
+        let response = self.http.send(request).await.map_err(|e| self.unreachable(&e))?;
+        let (head, mut body) = response.into_parts();
+        if !head.status.is_success() {
+            let body = read_all(body, MAX_ANSWER).await.map_err(|e| self.cut(&e))?;
+            return Err(Failure::from_answer(head.status.as_u16(), &body));
+        }
+        while let Some(frame) = body.frame().await {
+            if let Some(data) = frame.map_err(|e| self.cut(&e))?.data_ref() {
+                take(data)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Any path of the server with a JSON body.
     pub async fn post_raw<B: Serialize>(&self, path: &str, body: &B) -> Result<Answer, Failure> {
         self.send(Method::POST, path, None, json(body)?).await
@@ -141,11 +163,13 @@ impl Api {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let response = self.http.send(request).await.map_err(|e| self.unreachable(&e))?;
         let (head, body) = response.into_parts();
-        let body = read_all(body, MAX_ANSWER).await.map_err(|e| {
-            Failure::new(Exit::Failed, format!("the answer of {} did not arrive whole", self.base))
-                .why(e.to_string())
-        })?;
+        let body = read_all(body, MAX_ANSWER).await.map_err(|e| self.cut(&e))?;
         Ok(Answer { status: head.status, body })
+    }
+
+    fn cut(&self, error: &dyn std::fmt::Display) -> Failure {
+        Failure::new(Exit::Failed, format!("the answer of {} did not arrive whole", self.base))
+            .why(error.to_string())
     }
 
     fn unreachable(&self, error: &SendError) -> Failure {

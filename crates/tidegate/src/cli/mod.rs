@@ -12,6 +12,7 @@ pub mod client;
 mod context;
 mod edits;
 mod experiment;
+mod export;
 pub mod failure;
 mod feedback;
 mod findings;

@@ -1,11 +1,11 @@
-//! `rollout plan|list|get|watch|status|pause|resume|promote|approve|rollback`.
+//! `rollout plan|list|get|watch|status|export|pause|resume|promote|approve|rollback`.
 
 use super::client::query;
 use super::failure::{Exit, Failure};
 use super::output::Out;
 use super::paging::Paging;
 use super::run::{RolloutRef, Run};
-use super::{plan, short, text, watch};
+use super::{export, plan, short, text, watch};
 use clap::{Args, Subcommand};
 use control::views::{ActionResult, ChangeView, NewAction, Page, RolloutView};
 use domain::change::ChangeState;
@@ -46,6 +46,8 @@ pub enum Rollout {
         /// The rollout, or an app for its newest one
         rollout: RolloutRef,
     },
+    /// Its outcomes as a recording for `backtest`
+    Export(export::Export),
     /// Stop here; limits stay armed
     Pause(Act),
     /// Go on from a pause
@@ -97,6 +99,7 @@ pub async fn run(run: &Run, verb: Rollout) -> Result<Exit, Failure> {
             show(run, &rollout)?;
             Ok(standing(&rollout.phase))
         }
+        Rollout::Export(args) => export::run(run, args).await,
         Rollout::Pause(args) => command(run, args, "pause").await,
         Rollout::Resume(args) => command(run, args, "resume").await,
         Rollout::Approve(args) => command(run, args, "approve").await,
