@@ -6,8 +6,11 @@
 //! ([`crate::floor`]), and a difference is noticed, on average, when
 //! `ln(1/risk)` of it has come in, divided by how close the tests come to that
 //! floor. The smallest difference for which this happens in time is what the
-//! plan can detect. "On average" means that a difference of exactly that size is
-//! found about every second time.
+//! plan can detect. A difference of exactly that size is found in about two of
+//! three rollouts, because evidence comes in lumps: simulated on the engine, at a
+//! risk of 5 %, in 66 to 73 % of 400 for rates, 68 % for mean latencies, 64 % for
+//! costs and 66 % for scores. A percentile is found more often (92 %) where the
+//! whole distribution shifts: its floor counts what lies in the tail alone.
 //!
 //! - [`Traffic`]: what is known, and what is assumed;
 //! - [`plan`]: the whole forecast, as numbers and as sentences.
@@ -25,6 +28,7 @@ pub use traffic::{
     ENOUGH, Traffic,
 };
 
+use crate::floor::Law;
 use domain::policy::{RolloutPolicy, SignalKind, Step};
 use domain::sentence::Sentence;
 use domain::units::{Share, Span};
@@ -32,7 +36,10 @@ use forecast::Walk;
 use serde::{Deserialize, Serialize};
 
 /// How close the tests come to the floor, by kind: the floor divided by the
-/// candidate answers they take on average.
+/// candidate answers they take on average. Simulated on the engine in plans that
+/// last six times the floor: 0.90 to 0.93 for rates, 0.85 for mean latencies, 0.80
+/// for costs, 0.84 to 0.87 for scores. The lowest counts for all: late feedback,
+/// subjects who come back and plans that are just long enough cost some of it.
 pub const EFFICIENCY_RATE: f64 = 0.8;
 /// See [`EFFICIENCY_RATE`].
 pub const EFFICIENCY_LATENCY: f64 = 0.8;
@@ -40,6 +47,18 @@ pub const EFFICIENCY_LATENCY: f64 = 0.8;
 pub const EFFICIENCY_AMOUNT: f64 = 0.8;
 /// See [`EFFICIENCY_RATE`].
 pub const EFFICIENCY_SCORE: f64 = 0.8;
+
+/// The same for showing that a harmless candidate is no worse, by law: simulated
+/// on the engine, 200 rollouts each.
+pub const PROMOTION_RATE: f64 = 0.85;
+/// See [`PROMOTION_RATE`].
+pub const PROMOTION_LATENCY: f64 = 0.8;
+/// See [`PROMOTION_RATE`]; the floor is that of who gave the slow answers.
+pub const PROMOTION_TAIL: f64 = 0.45;
+/// See [`PROMOTION_RATE`].
+pub const PROMOTION_AMOUNT: f64 = 0.65;
+/// See [`PROMOTION_RATE`].
+pub const PROMOTION_SCORE: f64 = 0.65;
 
 /// Correlation of both arms' outcomes on one input where nothing is known: some
 /// inputs are simply harder.
@@ -55,6 +74,17 @@ pub fn efficiency(kind: SignalKind) -> f64 {
         SignalKind::Latency => EFFICIENCY_LATENCY,
         SignalKind::Amount => EFFICIENCY_AMOUNT,
         SignalKind::Score => EFFICIENCY_SCORE,
+    }
+}
+
+/// How close the tests come to the floor of showing "no worse".
+fn promotion_efficiency(law: &Law) -> f64 {
+    match law {
+        Law::Rate { .. } => PROMOTION_RATE,
+        Law::Latency { .. } => PROMOTION_LATENCY,
+        Law::Tail { .. } => PROMOTION_TAIL,
+        Law::Amount { .. } => PROMOTION_AMOUNT,
+        Law::Score { .. } => PROMOTION_SCORE,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::traffic::{Baseline, Traffic};
 use super::{
     ASSUMED_PAIR_CORRELATION, Detectable, LONGEST, NoticeForecast, SignalForecast, StepForecast,
-    efficiency, words,
+    efficiency, promotion_efficiency, words,
 };
 use crate::floor::Law;
 use domain::policy::{Notice, RolloutPolicy, Signal, SignalKind, Step, Worse};
@@ -145,7 +145,7 @@ impl<'a> Walk<'a> {
                 intake.answers * watched.baseline.coverage * law.reassurance(size, intake.share)
             })
             .sum();
-        Some((wanted - had * efficiency(watched.signal.kind)).max(0.0))
+        Some((wanted - had * promotion_efficiency(&law)).max(0.0))
     }
 
     fn time_to_reassure(&self, watched: &Watched<'_>, nats: f64, weight: Share) -> Option<f64> {
@@ -153,7 +153,7 @@ impl<'a> Walk<'a> {
         let measured = self.per_second * weight.fraction() * watched.baseline.coverage;
         let rate = law.reassurance(size, weight.fraction()) * measured;
         let enough = time_for(watched.signal.min_samples as f64, measured)?;
-        time_for(nats, rate * efficiency(watched.signal.kind))
+        time_for(nats, rate * promotion_efficiency(&law))
             .map(|time| if nats > 0.0 { time.max(enough) } else { 0.0 })
             .filter(|time| *time <= LONGEST.secs())
     }

@@ -282,7 +282,7 @@ pub(super) fn assumptions(walk: &Walk<'_>) -> Vec<Sentence> {
     }
     said.push(Sentence::render(
         "plan_on_average",
-        "A difference of exactly the size named is noticed about every second time; users who come back often, repeated questions and late feedback make it slower.",
+        "A difference of exactly the size named is noticed about two times in three; users who come back often, repeated questions and late feedback make it slower.",
         params! {},
     ));
     said
