@@ -235,41 +235,36 @@ impl SignalState {
             let repeats = sticky && self.signal.kind != SignalKind::Rate;
             self.tests = Some(Tests {
                 sticky,
-                worse: Test::new(schedule, self.risk.max(1e-6), sticky),
-                not_worse: Test::new(schedule, self.false_promote, repeats),
+                worse: Test::new(schedule, self.risk.max(1e-6), sticky, true),
+                not_worse: Test::new(schedule, self.false_promote, repeats, false),
             });
         }
         let shows = outcome.side == Side::Candidate;
         match outcome.pair {
             Some(pair) => self.compare_pair(pair, outcome, value, draws),
-            None => self.compare_one(outcome.share, shows, value, context, draws),
+            None => self.compare_one(outcome, value, context, draws),
         }
         let bad = badness(self.signal.kind, self.signal.worse, value);
-        self.scorer.learn(bad);
+        self.scorer.learn(bad, outcome.segment);
         if let Some(margin) = &mut self.margin {
             let forgiven = margin.forgiven(value, shows);
-            margin.learn(forgiven);
+            margin.learn(forgiven, outcome.segment);
         }
     }
 
-    fn compare_one(
-        &mut self,
-        share: f64,
-        shows: bool,
-        value: f64,
-        context: &Context,
-        draws: &Draws,
-    ) {
+    fn compare_one(&mut self, outcome: &Outcome, value: f64, context: &Context, draws: &Draws) {
+        let (share, segment) = (outcome.share, outcome.segment);
+        let shows = outcome.side == Side::Candidate;
         let Some(tests) = &mut self.tests else { return };
         let bad = badness(self.signal.kind, self.signal.worse, value);
-        let score = self.scorer.score(bad);
+        let score = self.scorer.score(bad, segment);
         if tests.sticky {
             tests.worse.toss(Some(draws), share, score, shows);
         } else if !context.sticky {
             tests.worse.toss(None, share, score, shows);
         }
         let Some(margin) = &self.margin else { return };
-        let coin = margin.coin(margin.forgiven(value, shows), share);
+        let coin = margin.coin(margin.forgiven(value, shows), share, segment);
         match (tests.sticky, margin.is_rate()) {
             (true, true) => {
                 let first = bad > 0.0
@@ -320,13 +315,13 @@ impl SignalState {
         let Some(tests) = &mut self.tests else { return };
         let key = tests.sticky.then_some(draws);
         let bad = |value| badness(self.signal.kind, self.signal.worse, value);
-        let worse = self.scorer.difference(bad(candidate), bad(control));
+        let worse = self.scorer.difference(bad(candidate), bad(control), outcome.segment);
         tests.worse.toss(key, 0.5, worse.abs(), worse > 0);
         let Some(margin) = &self.margin else { return };
         let discordant = pairs.differing / pairs.compared;
         let (forgiven, control) =
             (margin.forgiven(candidate, true), margin.forgiven(control, false));
-        let (coin, fewer) = margin.pair_coin(forgiven, control, discordant);
+        let (coin, fewer) = margin.pair_coin(forgiven, control, discordant, outcome.segment);
         let key = key.filter(|_| !margin.is_rate());
         tests.not_worse.toss(key, coin.p, coin.score, fewer);
     }

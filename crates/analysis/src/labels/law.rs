@@ -14,8 +14,13 @@
 /// Most places of the grid; a law and its scratch copy hold twice as many
 /// numbers of eight bytes.
 pub const MAX_BINS: usize = 4096;
-/// A lower tail less likely than this is forgotten, and counted as spent.
+/// A tail less likely than this is forgotten, and counted as spent: a history
+/// in the upper one is stopped at the next look.
 const FORGETTABLE: f64 = 1e-13;
+/// Tails are looked for again when the law has grown by this factor.
+const TRIM_AT: usize = 2;
+/// Fewest places at which it is worth while.
+const TRIM_FROM: usize = 256;
 
 /// Probability of each score among the histories that have not stopped.
 #[derive(Debug, Clone)]
@@ -31,11 +36,21 @@ pub struct Law {
     coarse: u32,
     /// Probability that was taken away so far.
     spent: f64,
+    /// Places at which tails are looked for.
+    trim_at: usize,
 }
 
 impl Default for Law {
     fn default() -> Self {
-        Self { lowest: 0, mass: vec![1.0], scratch: Vec::new(), observed: 0, coarse: 0, spent: 0.0 }
+        Self {
+            lowest: 0,
+            mass: vec![1.0],
+            scratch: Vec::new(),
+            observed: 0,
+            coarse: 0,
+            spent: 0.0,
+            trim_at: TRIM_FROM,
+        }
     }
 }
 
@@ -66,18 +81,22 @@ impl Law {
             *to += from * moved;
         }
         std::mem::swap(&mut self.mass, &mut self.scratch);
-        if self.mass.len() > MAX_BINS {
+        if self.mass.len() > self.trim_at.min(MAX_BINS) {
             self.forget_bottom();
+            self.forget_top();
             if self.mass.len() > MAX_BINS {
                 self.halve();
             }
+            self.trim_at = TRIM_FROM.max(self.mass.len() * TRIM_AT);
         }
     }
 
-    /// The score in places, to the nearest.
+    /// The score in places, to the nearest; halves away from zero, so that
+    /// better and worse are rounded alike.
     fn places(&self, score: i32) -> i64 {
         let half = (1_i64 << self.coarse) / 2;
-        (i64::from(score) + half) >> self.coarse
+        let size = (i64::from(score).abs() + half) >> self.coarse;
+        if score < 0 { -size } else { size }
     }
 
     /// Probability of the observed score or a higher one, not yet stopped.
@@ -146,6 +165,15 @@ impl Law {
             self.lowest += few as i64;
             self.spent += gone;
         }
+    }
+
+    fn forget_top(&mut self) {
+        let mut gone = 0.0;
+        while let Some(top) = self.mass.last().copied().filter(|top| gone + top <= FORGETTABLE) {
+            gone += top;
+            self.mass.pop();
+        }
+        self.spent += gone;
     }
 
     /// Two places become one.

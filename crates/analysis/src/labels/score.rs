@@ -14,6 +14,8 @@ const MAX_DEVIATION: f64 = 4.0;
 const PRIOR_OUTCOMES: f64 = 8.0;
 /// From this quantile on a statistic asks about the slow half only.
 const TAIL_QUANTILE: f64 = 0.9;
+/// Most segments that are ranked by themselves; the others are ranked together.
+pub const MAX_SEGMENTS: usize = 16;
 
 /// A score as an integer.
 fn units(score: f64) -> i32 {
@@ -48,8 +50,36 @@ impl Events {
     }
 }
 
-/// Scores of a signal for "is the candidate worse at all?" (analysis of labels:
-/// events less their usual share, or normal scores of the ranks so far).
+/// One of something for each segment, so that segments may differ in level
+/// without adding noise.
+#[derive(Debug, Clone, Default)]
+struct PerSegment<T> {
+    segments: Vec<(u64, T)>,
+    others: T,
+}
+
+impl<T: Default> PerSegment<T> {
+    fn of(&self, segment: Option<u64>) -> &T {
+        let known = segment.and_then(|of| self.segments.iter().find(|(name, _)| *name == of));
+        known.map_or(&self.others, |(_, found)| found)
+    }
+
+    fn entry(&mut self, segment: Option<u64>) -> &mut T {
+        let Some(segment) = segment else { return &mut self.others };
+        let known = self.segments.iter().position(|(name, _)| *name == segment);
+        let at = known.unwrap_or(self.segments.len());
+        if known.is_none() && at < MAX_SEGMENTS {
+            self.segments.push((segment, T::default()));
+        }
+        match self.segments.get_mut(at) {
+            Some((_, found)) => found,
+            None => &mut self.others,
+        }
+    }
+}
+
+/// Scores of a signal for "is the candidate worse at all?": events less their
+/// usual share, or scores of the rank among the outcomes so far.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     how: How,
@@ -57,44 +87,56 @@ pub struct Scorer {
 
 #[derive(Debug, Clone)]
 enum How {
-    Rate(Events),
-    Rank { sample: Sample, upper_half: bool },
+    Rate(PerSegment<Events>),
+    /// Normal scores (van der Waerden): best against a shift of a normal law,
+    /// close to best against that of any law in use here.
+    Rank(PerSegment<Sample>),
+    /// Scores that grow faster than the normal score and see the slow half only,
+    /// for questions about high quantiles.
+    SlowHalf(PerSegment<Sample>),
+}
+
+/// `z + z²` above the median, nothing below, brought to mean zero and variance
+/// one: E = φ(0) + 1/2, E² = 2 + 4·φ(0), with φ the normal density.
+fn slow_half(rank: f64) -> f64 {
+    const MEAN: f64 = 0.898_942_280_401_432_7;
+    const DEVIATION: f64 = 1.669_632_3;
+    let z = normal_score(rank).clamp(0.0, MAX_DEVIATION);
+    (z + z * z - MEAN) / DEVIATION
 }
 
 impl Scorer {
     /// How outcomes of this signal score.
     pub fn new(signal: &Signal) -> Self {
         let quantile = signal.statistic.and_then(Statistic::quantile);
-        let upper_half =
-            signal.kind == SignalKind::Latency && quantile.is_some_and(|q| q >= TAIL_QUANTILE);
+        let slow = signal.worse == Worse::Higher && quantile.is_some_and(|q| q >= TAIL_QUANTILE);
         let how = match signal.kind {
-            SignalKind::Rate => How::Rate(Events::default()),
-            _ => How::Rank { sample: Sample::default(), upper_half },
+            SignalKind::Rate => How::Rate(PerSegment::default()),
+            SignalKind::Latency if slow => How::SlowHalf(PerSegment::default()),
+            _ => How::Rank(PerSegment::default()),
         };
         Self { how }
     }
 
     /// The score of a value of [`badness`].
-    pub fn score(&self, bad: f64) -> i32 {
+    pub fn score(&self, bad: f64, segment: Option<u64>) -> i32 {
         match &self.how {
-            How::Rate(events) => units(bad) - units(events.share()),
-            How::Rank { sample, upper_half } => {
-                let rank = sample.rank(bad);
-                if *upper_half && rank < 0.5 { 0 } else { units(normal_score(rank)) }
-            }
+            How::Rate(events) => units(bad) - units(events.of(segment).share()),
+            How::Rank(samples) => units(normal_score(samples.of(segment).rank(bad))),
+            How::SlowHalf(samples) => units(slow_half(samples.of(segment).rank(bad))),
         }
     }
 
     /// How much worse one answer to an input is than the other.
-    pub fn difference(&self, bad: f64, other: f64) -> i32 {
-        self.score(bad) - self.score(other)
+    pub fn difference(&self, bad: f64, other: f64, segment: Option<u64>) -> i32 {
+        self.score(bad, segment) - self.score(other, segment)
     }
 
     /// Takes in a value of [`badness`], after it was scored.
-    pub fn learn(&mut self, bad: f64) {
+    pub fn learn(&mut self, bad: f64, segment: Option<u64>) {
         match &mut self.how {
-            How::Rate(events) => events.add(bad > 0.0),
-            How::Rank { sample, .. } => sample.add(bad),
+            How::Rate(events) => events.entry(segment).add(bad > 0.0),
+            How::Rank(samples) | How::SlowHalf(samples) => samples.entry(segment).add(bad),
         }
     }
 }
@@ -122,19 +164,38 @@ pub struct NotWorse {
 
 #[derive(Debug, Clone)]
 enum Margin {
-    Rate(Events),
+    Rate(PerSegment<Events>),
     /// Outcomes beyond a quantile of all outcomes so far.
     Beyond {
-        sample: Sample,
+        samples: PerSegment<Sample>,
         quantile: f64,
     },
-    Rank(Sample),
-    /// Running mean and sum of squared deviations (Welford 1962).
-    Mean {
-        n: f64,
-        mean: f64,
-        squares: f64,
-    },
+    Rank(PerSegment<Sample>),
+    Mean(PerSegment<Moments>),
+}
+
+/// Running mean and sum of squared deviations (Welford 1962).
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    n: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    /// The value in standard deviations from the mean so far.
+    fn deviation(self, value: f64) -> f64 {
+        let sd = (self.squares / self.n.max(1.0)).sqrt();
+        let deviation = if sd > 0.0 { (value - self.mean) / sd } else { 0.0 };
+        deviation.clamp(-MAX_DEVIATION, MAX_DEVIATION)
+    }
+
+    fn add(&mut self, value: f64) {
+        self.n += 1.0;
+        let away = value - self.mean;
+        self.mean += away / self.n;
+        self.squares += away * (value - self.mean);
+    }
 }
 
 impl NotWorse {
@@ -142,12 +203,12 @@ impl NotWorse {
     pub fn new(signal: &Signal, notice: Notice) -> Self {
         let quantile = signal.statistic.and_then(Statistic::quantile);
         let how = match (signal.kind, quantile) {
-            (SignalKind::Rate, _) => Margin::Rate(Events::default()),
-            (SignalKind::Score, _) => Margin::Mean { n: 0.0, mean: 0.0, squares: 0.0 },
+            (SignalKind::Rate, _) => Margin::Rate(PerSegment::default()),
+            (SignalKind::Score, _) => Margin::Mean(PerSegment::default()),
             (SignalKind::Latency, Some(quantile)) => {
-                Margin::Beyond { sample: Sample::default(), quantile }
+                Margin::Beyond { samples: PerSegment::default(), quantile }
             }
-            _ => Margin::Rank(Sample::default()),
+            _ => Margin::Rank(PerSegment::default()),
         };
         Self { kind: signal.kind, notice, worse: signal.worse, how }
     }
@@ -175,19 +236,17 @@ impl NotWorse {
 
     /// The coin of one outcome that went to the candidate with probability
     /// `share`.
-    pub fn coin(&self, forgiven: f64, share: f64) -> Coin {
+    pub fn coin(&self, forgiven: f64, share: f64, segment: Option<u64>) -> Coin {
         let score = match &self.how {
-            Margin::Rate(events) => return self.rate_coin(*events, forgiven > 0.0, share),
-            Margin::Beyond { sample, quantile } => {
-                let beyond = f64::from(u8::from(sample.rank(forgiven) > *quantile));
-                units(beyond) - units(1.0 - quantile)
+            Margin::Rate(events) => {
+                return self.rate_coin(*events.of(segment), forgiven > 0.0, share);
             }
-            Margin::Rank(sample) => units(normal_score(sample.rank(forgiven))),
-            Margin::Mean { n, mean, squares } => {
-                let sd = (squares / n.max(1.0)).sqrt();
-                let deviation = if sd > 0.0 { (forgiven - mean) / sd } else { 0.0 };
-                units(deviation.clamp(-MAX_DEVIATION, MAX_DEVIATION))
+            Margin::Beyond { samples, quantile } => {
+                let beyond = samples.of(segment).rank(forgiven) > *quantile;
+                units(f64::from(u8::from(beyond))) - units(1.0 - quantile)
             }
+            Margin::Rank(samples) => units(normal_score(samples.of(segment).rank(forgiven))),
+            Margin::Mean(moments) => units(moments.of(segment).deviation(forgiven)),
         };
         Coin { p: share, score: -score }
     }
@@ -226,31 +285,34 @@ impl NotWorse {
     /// The coin of two answers to one input, if they differ; `fewer` says
     /// whether the candidate's was the better one. For rates, `discordant` is
     /// the share of pairs that differ, as far as known.
-    pub fn pair_coin(&self, candidate: f64, control: f64, discordant: f64) -> (Coin, bool) {
+    pub fn pair_coin(
+        &self,
+        candidate: f64,
+        control: f64,
+        discordant: f64,
+        segment: Option<u64>,
+    ) -> (Coin, bool) {
         if let Margin::Rate(events) = &self.how {
-            let (low, high) = self.rates(events.share(), 0.5);
+            let (low, high) = self.rates(events.of(segment).share(), 0.5);
             // Pairs in which only the candidate is bad, less those in which
             // only control is, are the difference of the rates.
             let worse = (0.5 + (high - low) / (2.0 * discordant.max(1e-9))).clamp(0.5, 1.0 - 1e-6);
             let differ = i32::from(candidate != control);
             return (Coin { p: 1.0 - worse, score: differ * units(1.0) }, candidate < control);
         }
-        let score = |value| self.coin(value, 0.5).score;
+        let score = |value| self.coin(value, 0.5, segment).score;
         let better = score(candidate) - score(control);
         (Coin { p: 0.5, score: better.abs() }, better > 0)
     }
 
     /// Takes in a value of [`Self::forgiven`], after its coin was made.
-    pub fn learn(&mut self, forgiven: f64) {
+    pub fn learn(&mut self, forgiven: f64, segment: Option<u64>) {
         match &mut self.how {
-            Margin::Rate(events) => events.add(forgiven > 0.0),
-            Margin::Beyond { sample, .. } | Margin::Rank(sample) => sample.add(forgiven),
-            Margin::Mean { n, mean, squares } => {
-                *n += 1.0;
-                let away = forgiven - *mean;
-                *mean += away / *n;
-                *squares += away * (forgiven - *mean);
+            Margin::Rate(events) => events.entry(segment).add(forgiven > 0.0),
+            Margin::Beyond { samples, .. } | Margin::Rank(samples) => {
+                samples.entry(segment).add(forgiven);
             }
+            Margin::Mean(moments) => moments.entry(segment).add(forgiven),
         }
     }
 }

@@ -3,6 +3,10 @@
 //! What must stay true: the probability that the test ever stops under its
 //! hypothesis is at most its risk, whatever the looks, the traffic and the
 //! outcomes. Outcomes are conditioned on; only the router's draws are random.
+//!
+//! A candidate may turn bad late. Half-way through the plan a second score
+//! begins at zero, at a tenth of the risk, so that what was good before does
+//! not hide what is bad now. By then the first has little left to spend.
 
 use super::law::Law;
 use super::resalt::{Draws, Resalted, repetitions};
@@ -17,57 +21,45 @@ enum Histories {
     Repeated(Resalted),
 }
 
-/// A test under way.
+impl Histories {
+    fn new(repetitions: Option<usize>) -> Self {
+        match repetitions {
+            Some(n) => Self::Repeated(Resalted::new(n)),
+            None => Self::Exact(Law::default()),
+        }
+    }
+
+    fn spent(&self) -> f64 {
+        match self {
+            Self::Exact(law) => law.spent(),
+            Self::Repeated(repeated) => repeated.spent(),
+        }
+    }
+
+    fn tail(&self) -> f64 {
+        match self {
+            Self::Exact(law) => law.tail(),
+            Self::Repeated(repeated) => repeated.tail(),
+        }
+    }
+}
+
+/// A score that began at some time, and its histories.
 #[derive(Debug, Clone)]
-pub struct Test {
-    schedule: Schedule,
+struct Run {
     histories: Histories,
     /// Variance of the score under the hypothesis as if all coins were
     /// independent, in units of score.
     v: f64,
-    /// Coins since the last look.
-    fresh: bool,
-    stopped: bool,
-    evidence: f64,
     standing: f64,
 }
 
-/// The draws of an outcome, where it sticks to others.
-pub type Key<'a> = Option<&'a Draws>;
-
-impl Test {
-    /// A test at `risk`; `sticky` if coins come with keys.
-    pub fn new(schedule: Schedule, risk: f64, sticky: bool) -> Self {
-        let histories = if sticky {
-            Histories::Repeated(Resalted::new(repetitions(risk)))
-        } else {
-            Histories::Exact(Law::default())
-        };
-        Self {
-            schedule,
-            histories,
-            v: 0.0,
-            fresh: false,
-            stopped: false,
-            evidence: 1.0,
-            standing: 1.0,
-        }
+impl Run {
+    fn new(repetitions: Option<usize>) -> Self {
+        Self { histories: Histories::new(repetitions), v: 0.0, standing: 1.0 }
     }
 
-    /// How many draws a key must have.
-    pub fn repetitions(&self) -> usize {
-        match &self.histories {
-            Histories::Exact(_) => 0,
-            Histories::Repeated(repeated) => repeated.len(),
-        }
-    }
-
-    /// One more coin: with probability `p` it adds `score`, and `shows` says
-    /// whether it did.
-    pub fn toss(&mut self, key: Key<'_>, p: f64, score: i32, shows: bool) {
-        if self.stopped || score == 0 || !(p > 0.0 && p < 1.0) {
-            return;
-        }
+    fn toss(&mut self, key: Key<'_>, p: f64, score: i32, shows: bool) {
         match (&mut self.histories, key) {
             (Histories::Exact(law), _) => law.toss(p, score, shows),
             (Histories::Repeated(repeated), Some(draws)) => repeated.toss(draws, p, score, shows),
@@ -76,6 +68,74 @@ impl Test {
         }
         let score = f64::from(score) / UNIT;
         self.v += score * score * p * (1.0 - p);
+    }
+
+    /// A look at the risk released; true if the observed history stops.
+    fn look(&mut self, risk: f64, released: f64) -> bool {
+        if released <= 0.0 {
+            return false;
+        }
+        self.standing = ((self.histories.spent() + self.histories.tail()) / released).min(1.0);
+        match &mut self.histories {
+            Histories::Exact(law) => law.stop_top(risk * released),
+            Histories::Repeated(repeated) => repeated.stop_top(risk * released),
+        }
+    }
+}
+
+/// Share of the plan at which the second score begins, and its share of the
+/// risk.
+const SECOND: (f64, f64) = (0.5, 0.1);
+
+/// A test under way.
+#[derive(Debug, Clone)]
+pub struct Test {
+    schedule: Schedule,
+    repetitions: Option<usize>,
+    first: Run,
+    second: Option<Run>,
+    watches_late: bool,
+    /// Coins since the last look.
+    fresh: bool,
+    stopped: bool,
+    evidence: f64,
+}
+
+/// The draws of an outcome, where it sticks to others.
+pub type Key<'a> = Option<&'a Draws>;
+
+impl Test {
+    /// A test at `risk`; `sticky` if coins come with keys; `watches_late` if it
+    /// looks for what begins late, too.
+    pub fn new(schedule: Schedule, risk: f64, sticky: bool, watches_late: bool) -> Self {
+        let repetitions = sticky.then(|| repetitions(risk));
+        Self {
+            schedule,
+            repetitions,
+            first: Run::new(repetitions),
+            second: None,
+            watches_late,
+            fresh: false,
+            stopped: false,
+            evidence: 1.0,
+        }
+    }
+
+    /// How many draws a key must have.
+    pub fn repetitions(&self) -> usize {
+        self.repetitions.unwrap_or(0)
+    }
+
+    /// One more coin: with probability `p` it adds `score`, and `shows` says
+    /// whether it did.
+    pub fn toss(&mut self, key: Key<'_>, p: f64, score: i32, shows: bool) {
+        if self.stopped || score == 0 || !(p > 0.0 && p < 1.0) {
+            return;
+        }
+        self.first.toss(key, p, score, shows);
+        if let Some(second) = &mut self.second {
+            second.toss(key, p, score, shows);
+        }
         self.fresh = true;
     }
 
@@ -85,20 +145,18 @@ impl Test {
             return;
         }
         self.fresh = false;
-        let released = self.schedule.released(self.v, plan);
-        if released <= 0.0 {
-            return;
+        let (begins, part) = if self.watches_late && plan.is_some() { SECOND } else { (2.0, 0.0) };
+        let released = self.schedule.released(self.first.v, plan).min(1.0 - part);
+        self.stopped = self.first.look(risk, released);
+        let done = plan.unwrap_or(0.0);
+        if let Some(second) = &mut self.second {
+            let done = (done - begins) / (1.0 - begins);
+            let released = part * self.schedule.released(second.v, Some(done));
+            self.stopped |= second.look(risk, released);
+        } else if done >= begins {
+            self.second = Some(Run::new(self.repetitions));
         }
-        let (spent, tail) = match &self.histories {
-            Histories::Exact(law) => (law.spent(), law.tail()),
-            Histories::Repeated(repeated) => (repeated.spent(), repeated.tail()),
-        };
-        self.standing = ((spent + tail) / released).min(1.0);
-        self.stopped = match &mut self.histories {
-            Histories::Exact(law) => law.stop_top(risk * released),
-            Histories::Repeated(repeated) => repeated.stop_top(risk * released),
-        };
-        self.evidence = self.evidence.min(self.standing);
+        self.evidence = self.evidence.min(self.standing());
         if self.stopped {
             self.evidence = self.evidence.min(risk);
         }
@@ -118,23 +176,22 @@ impl Test {
     /// The same from where the test stands now, not where it stood best; for
     /// forecasts only.
     pub fn standing(&self) -> f64 {
-        self.standing
+        let second = self.second.as_ref().map_or(1.0, |second| second.standing);
+        self.first.standing.min(second)
     }
 
     /// Risk spent so far.
     pub fn spent(&self) -> f64 {
-        match &self.histories {
-            Histories::Exact(law) => law.spent(),
-            Histories::Repeated(repeated) => repeated.spent(),
-        }
+        let second = self.second.as_ref().map_or(0.0, |second| second.histories.spent());
+        self.first.histories.spent() + second
     }
 
     /// How much more the score varies than it would with independent coins (the
     /// design effect of sticky subjects); 1 where nothing sticks.
     pub fn design_effect(&self) -> f64 {
-        match &self.histories {
-            Histories::Repeated(repeated) if self.v > 0.0 => {
-                (repeated.moments().1 / (UNIT * UNIT) / self.v).max(1.0)
+        match &self.first.histories {
+            Histories::Repeated(repeated) if self.first.v > 0.0 => {
+                (repeated.moments().1 / (UNIT * UNIT) / self.first.v).max(1.0)
             }
             _ => 1.0,
         }
