@@ -195,7 +195,7 @@ fn each_trace_gets_the_verdict_its_numbers_ask_for() {
         }
         // On the grid, and counting what was known by then: a request a second.
         let at = verdict["at"].as_u64().unwrap();
-        assert!(at > 0 && at % 60 == 0, "{verdict}");
+        assert!(at > 0 && at.is_multiple_of(60), "{verdict}");
         assert!(seen == at || seen == at - 1, "{verdict}");
         assert!(verdict["reason"].as_str().unwrap().contains(metric.as_str().unwrap_or("error")));
         assert_eq!(verdict["evidence"].as_array().unwrap().len(), 2);

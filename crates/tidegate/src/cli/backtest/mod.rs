@@ -67,7 +67,7 @@ fn replay_all(out: &Out, args: &Backtest) -> Result<Exit, Failure> {
     let traces = list(&args.traces, args.out.as_deref())?;
     let explained = args.explain.as_deref().map(|name| find(&traces, name)).transpose()?;
     if let Some(path) = &args.out {
-        let aside = Aside::create(path)?;
+        let aside = Aside::of(path)?;
         let jobs = args.jobs.map_or_else(cores, NonZeroUsize::get);
         let verdicts = verdicts(&policy, &traces, jobs)?;
         aside.fill(&verdicts)?;
@@ -215,7 +215,9 @@ struct Aside {
 }
 
 impl Aside {
-    fn create(goal: &Path) -> Result<Self, Failure> {
+    /// Tries at once whether the file can be written, and leaves nothing behind
+    /// until there is something to write: a replay may be interrupted.
+    fn of(goal: &Path) -> Result<Self, Failure> {
         let unusable = || {
             Failure::usage(format!("cannot write `{}`: it names no file", goal.display()))
                 .fix("name a file in a folder that exists with `--out`")
@@ -226,7 +228,8 @@ impl Aside {
         if goal.is_dir() {
             return Err(unusable());
         }
-        fs::File::create(&aside.path).map_err(|e| aside.fail(&e))?;
+        let tried = fs::File::create(&aside.path).and_then(|_| fs::remove_file(&aside.path));
+        tried.map_err(|e| aside.fail(&e))?;
         Ok(aside)
     }
 
