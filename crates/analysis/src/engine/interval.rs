@@ -32,12 +32,12 @@ pub(super) fn difference(
         }
         None => {
             let ((mean, variance), (control_mean, control_variance)) =
-                (candidate.mean()?, control.mean()?);
+                (candidate.mean(signal.kind)?, control.mean(signal.kind)?);
             let n = candidate.n.min(control.n) as f64 / design_effect;
             let error = ((variance + control_variance) * design_effect).sqrt();
             let width = error * factor(n);
             let difference = mean - control_mean;
-            width.is_finite().then_some((difference - width, difference + width))
+            (width.is_finite() && width > 0.0).then_some((difference - width, difference + width))
         }
     }
 }
@@ -84,7 +84,8 @@ pub(super) fn agreeing(
             Notice::By(by) => Some(by.0),
             Notice::Times(times) => control.map(|control| (control * (times - 1.0)).abs()),
         };
-        if let Some(margin) = margin {
+        // Without bad answers a ratio has no margin to show.
+        if let Some(margin) = margin.filter(|margin| *margin > 0.0) {
             match signal.worse {
                 Worse::Higher => high = high.min(margin),
                 Worse::Lower => low = low.max(-margin),
@@ -102,7 +103,7 @@ pub(super) fn matters(signal: &Signal, candidate: &Arm, control: &Arm) -> bool {
     // A few huge values move means, not medians.
     let values = match quantile_of(signal).or(tailed.then_some(0.5)) {
         Some(q) => candidate.quantile(q).zip(control.quantile(q)),
-        None => candidate.mean().zip(control.mean()).map(|(a, b)| (a.0, b.0)),
+        None => candidate.mean(signal.kind).zip(control.mean(signal.kind)).map(|(a, b)| (a.0, b.0)),
     };
     let Some((candidate, control)) = values else { return true };
     let part = match notice {

@@ -47,14 +47,26 @@ impl Arm {
 
     /// The mean over what both arms were drawn from, and the variance of that
     /// estimate (Hájek's ratio estimator).
-    pub(super) fn mean(&self) -> Option<(f64, f64)> {
+    ///
+    /// A rate without bad (or without good) answers has no spread to estimate;
+    /// the spread of half an answer more of either stands in for it.
+    pub(super) fn mean(&self, kind: SignalKind) -> Option<(f64, f64)> {
         let [w, ww, wx, wwx, wwxx] = self.weighted;
         let n = self.n - self.worst;
-        (n > 1 && w > 0.0).then(|| {
-            let mean = wx / w;
-            let squares = (wwxx - 2.0 * mean * wwx + mean * mean * ww).max(0.0);
-            (mean, squares / (w * w) * n as f64 / (n - 1) as f64)
-        })
+        if n < 2 || w <= 0.0 {
+            return None;
+        }
+        let mean = wx / w;
+        let squares = (wwxx - 2.0 * mean * wwx + mean * mean * ww).max(0.0);
+        let (variance, n) = (squares / (w * w), n as f64);
+        let variance = match kind {
+            SignalKind::Rate => {
+                let rate = (self.ones as f64 + 0.5) / (n + 1.0);
+                variance.max(rate * (1.0 - rate) / n)
+            }
+            _ => variance * n / (n - 1.0),
+        };
+        Some((mean, variance))
     }
 
     /// The plain mean of values that were numbers.

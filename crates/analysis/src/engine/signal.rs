@@ -3,6 +3,7 @@
 use super::Place;
 use super::interval;
 use super::numbers::Arm;
+use crate::labels::rare::Rare;
 use crate::labels::resalt::{self, Draws};
 use crate::labels::score::{NotWorse, Scorer, UNIT, badness};
 use crate::labels::spend::Schedule;
@@ -28,6 +29,9 @@ pub const SILENT_AFTER: f64 = 13.8;
 /// Evidence at which a rate's and another signal's risk begins to be spent.
 const RATE_ONSET: f64 = 0.5;
 const VALUE_ONSET: f64 = 4.0;
+/// Share of the risk of a wrong promotion that goes to showing that bad answers
+/// are rare; the rest compares with control.
+const RARE_PART: f64 = 0.2;
 
 /// True if a signal compares with control.
 pub(super) fn compares(signal: &Signal) -> bool {
@@ -81,6 +85,7 @@ pub(super) struct SignalState {
     tests: Option<Tests>,
     scorer: Scorer,
     margin: Option<NotWorse>,
+    rare: Option<Rare>,
     pairs: Pairs,
     /// Subjects whose first bad answer was counted.
     bad_subjects: HashSet<u64>,
@@ -104,6 +109,10 @@ impl SignalState {
             tests: None,
             scorer: Scorer::new(signal),
             margin: signal.notice.map(|notice| NotWorse::new(signal, notice)),
+            rare: signal
+                .notice
+                .filter(|_| signal.kind == SignalKind::Rate)
+                .map(|notice| Rare::new(signal, notice)),
             pairs: Pairs::default(),
             bad_subjects: HashSet::new(),
             quiet: 0.0,
@@ -191,6 +200,9 @@ impl SignalState {
                     false => Reading::Number(value),
                 };
                 self.watch.add(context.at, outcome.step, reading);
+                if let Some(rare) = &mut self.rare {
+                    rare.add(badness(self.signal.kind, self.signal.worse, value) > 0.0);
+                }
             }
             Side::Baseline => {
                 self.control.add(self.signal.kind, value, served);
@@ -332,7 +344,8 @@ impl SignalState {
             if self.risk > 0.0 {
                 tests.worse.look(self.risk, plan);
             }
-            tests.not_worse.look(self.false_promote, plan);
+            let rare = self.rare.map_or(0.0, |_| RARE_PART);
+            tests.not_worse.look(self.false_promote * (1.0 - rare), plan);
             let stopped = tests.worse.stopped() && compares(&self.signal);
             self.worse = self.worse
                 || (stopped && interval::matters(&self.signal, &self.candidate, &self.control));
@@ -380,12 +393,18 @@ impl SignalState {
         }
     }
 
+    /// Shown not to be worse by the notice, at the risk of a wrong promotion.
+    fn is_not_worse(&self) -> bool {
+        let compared = self.tests.as_ref().is_some_and(|tests| tests.not_worse.stopped());
+        compared || self.rare.is_some_and(|rare| rare.evidence() <= self.false_promote * RARE_PART)
+    }
+
     fn interval(&self, control: Option<f64>) -> Option<(f64, f64)> {
         self.signal.notice?;
         let tests = self.tests.as_ref()?;
         let effect = tests.worse.design_effect();
         let between = interval::difference(&self.signal, &self.candidate, &self.control, effect)?;
-        let not_worse = tests.not_worse.stopped();
+        let not_worse = self.is_not_worse();
         interval::agreeing(&self.signal, between, self.worse, not_worse, control)
     }
 
@@ -395,7 +414,7 @@ impl SignalState {
         let measured = self.measured();
         let alone = self.signal.notice.is_some() && enough && self.control.n == 0;
         let odd = self.unusable as f64 > UNUSABLE_SHARE * measured as f64;
-        let not_worse = self.tests.as_ref().is_some_and(|tests| tests.not_worse.stopped());
+        let not_worse = self.is_not_worse();
         if let Some(reason) = watched.over {
             (Result::Fail, reason)
         } else if self.worse {
@@ -420,7 +439,7 @@ impl SignalState {
     fn needed(&self) -> Option<u64> {
         let n = self.candidate.n;
         let few = self.signal.min_samples.saturating_sub(n);
-        let Some(tests) = self.tests.as_ref().filter(|tests| !tests.not_worse.stopped()) else {
+        let Some(tests) = self.tests.as_ref().filter(|_| !self.is_not_worse()) else {
             return (few > 0).then_some(few);
         };
         let grown = tests.not_worse.standing().ln();

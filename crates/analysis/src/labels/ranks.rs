@@ -35,7 +35,7 @@ impl Sample {
     pub fn add(&mut self, value: f64) {
         let number = self.seen;
         self.seen = self.seen.saturating_add(1);
-        if number % (1 << self.sparse) != 0 {
+        if !number.is_multiple_of(1 << self.sparse) {
             return;
         }
         let at = self.sorted.partition_point(|(v, _)| *v <= value);
@@ -43,7 +43,7 @@ impl Sample {
         if self.sorted.len() >= MAX_SAMPLE {
             self.sparse += 1;
             let every = 1 << self.sparse;
-            self.sorted.retain(|(_, number)| number % every == 0);
+            self.sorted.retain(|(_, number)| number.is_multiple_of(every));
         }
     }
 
