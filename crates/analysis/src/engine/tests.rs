@@ -95,7 +95,7 @@ fn harm_is_found_and_named_with_its_numbers() {
     let error = &verdicts[0];
     assert_eq!((error.outcome, error.reason), (Judged::Fail, Reason::WorseThanControl));
     let (low, high) = error.interval.unwrap();
-    assert!(low >= 0.0 && low < 0.17 && high > 0.17, "{low} {high}");
+    assert!((0.0..0.17).contains(&low) && high > 0.17, "{low} {high}");
     assert!(error.evidence.unwrap() <= error.boundary.unwrap());
     assert!(error.candidate.value.unwrap() > 4.0 * error.control.value.unwrap());
 }
@@ -177,7 +177,7 @@ fn sticky_subjects_are_one_coin() {
     for seed in 0..60 {
         let mut outcomes = rollout(seed, 4000, 0.5, [0.0, 0.0]);
         for (i, outcome) in outcomes.iter_mut().enumerate() {
-            let unit = mix(seed << 8 | i as u64 % 40);
+            let unit = mix((seed << 8) | (i as u64 % 40));
             let candidate = uniform(seed, unit, 7) < 0.5;
             outcome.unit = Some(unit);
             outcome.side = if candidate { Side::Candidate } else { Side::Baseline };

@@ -12,9 +12,9 @@ use domain::units::{Share, Span};
 
 /// Largest factor that is looked for.
 const MAX_TIMES: f64 = 1000.0;
-/// Halvings when looking for the smallest difference: to one part in a million.
-const HALVINGS: u32 = 40;
-/// Whatever happens, a step takes one look.
+/// Halvings when looking for the smallest difference: to one part in a million of
+/// the largest.
+const HALVINGS: u32 = 24;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// One step at the app's traffic. Times in seconds.
