@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 verdicts [--family F,..] [--rule R,..] [--runs N] [--seed S] [--jobs N] [--only TEXT]
-         [--cap N] [--promote|--no-promote] [--output table|json]
+         [--truth T,..] [--cap N] [--promote|--no-promote] [--output table|json]
 verdicts --quick [--seed S] [--jobs N] [--output table|json]
 
   --family      which families of scenarios; all if absent
@@ -38,6 +38,7 @@ verdicts --quick [--seed S] [--jobs N] [--output table|json]
   --seed        (1)
   --jobs        threads (1)
   --only        scenarios whose name contains this text
+  --truth       scenarios of which this is true: same, worse, harmless, notice
   --cap         most requests of a plan; longer plans are cut short (20000)
   --promote     rules may end any rollout by promoting; if not said, only those
                 of the family `promotion`
@@ -47,10 +48,14 @@ verdicts --quick [--seed S] [--jobs N] [--output table|json]
   --output      a table, or one JSON document
 ";
 
+/// What may be true in a scenario.
+const TRUTHS: [&str; 4] = ["same", "worse", "harmless", "notice"];
+
 struct Asked {
     families: Vec<String>,
     rules: Vec<String>,
     only: String,
+    truths: Vec<String>,
     cap: f64,
     json: bool,
     quick: bool,
@@ -79,6 +84,7 @@ fn read(words: &[String]) -> Result<Asked, String> {
         families: list(&families::FAMILIES),
         rules: list(&["tidegate"]),
         only: String::new(),
+        truths: list(&TRUTHS),
         cap: 20_000.0,
         json: false,
         quick: false,
@@ -105,6 +111,7 @@ fn read(words: &[String]) -> Result<Asked, String> {
             "--seed" => asked.plan.seed = number()?,
             "--jobs" => asked.plan.jobs = number()?.clamp(1, 256) as usize,
             "--only" => asked.only.clone_from(value),
+            "--truth" => asked.truths = known(value, &TRUTHS, "truth")?,
             "--cap" => asked.cap = number()?.max(100) as f64,
             "--output" => asked.json = known(value, &["table", "json"], "output")? == ["json"],
             _ => return Err(format!("there is no option `{word}`; see `verdicts --help`")),
@@ -123,7 +130,7 @@ fn known(value: &str, names: &[&str], what: &str) -> Result<Vec<String>, String>
 
 /// Rollouts per scenario of the quick look at a family.
 fn quick_runs(family: &str) -> u64 {
-    if family == "rates" { 40 } else { 20 }
+    if family == "rates" { 30 } else { 6 }
 }
 
 /// True unless a promise was to be checked and is broken.
@@ -138,7 +145,10 @@ fn run(asked: &Asked) -> Result<bool, String> {
             plan.runs = quick_runs(name);
         }
         for rule in &asked.rules {
-            for scenario in scenarios.iter().filter(|s| s.name.contains(&asked.only)) {
+            let wanted = |s: &&families::Scenario| {
+                s.name.contains(&asked.only) && asked.truths.iter().any(|t| t == s.truth.word())
+            };
+            for scenario in scenarios.iter().filter(wanted) {
                 let row = measure::measure(name, scenario, rule, &plan);
                 if talks {
                     println!("{}", report::line(&row));

@@ -119,17 +119,17 @@ fn sum_up(family: &str, scenario: &Scenario, rule: &str, decisions: &[Decision])
         let of = |d: &Decision| if early(d) { 0.0 } else { efficiency(scenario, d) };
         decisions.iter().map(of).sum::<f64>() / runs.max(1) as f64
     });
-    let (truth, budget) = match scenario.truth {
-        Truth::Same => ("same", Some((stopped, RISK))),
-        Truth::Worse => ("worse", (onset > 0).then(|| (share(&early), RISK))),
-        Truth::Harmless => ("harmless", Some((stopped, RISK))),
-        Truth::Notice => ("notice", Some((promoted, FALSE_PROMOTE))),
+    let budget = match scenario.truth {
+        Truth::Same => Some((stopped, RISK)),
+        Truth::Worse => (onset > 0).then(|| (share(&early), RISK)),
+        Truth::Harmless => Some((stopped, RISK)),
+        Truth::Notice => Some((promoted, FALSE_PROMOTE)),
     };
     Row {
         rule: rule.to_owned(),
         family: family.to_owned(),
         scenario: scenario.name.clone(),
-        truth,
+        truth: scenario.truth.word(),
         runs,
         stopped,
         stopped_before_onset: share(&early),

@@ -35,6 +35,18 @@ pub enum Truth {
     Notice,
 }
 
+impl Truth {
+    /// As a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Worse => "worse",
+            Self::Harmless => "harmless",
+            Self::Notice => "notice",
+        }
+    }
+}
+
 /// One scenario.
 #[derive(Debug, Clone)]
 pub struct Scenario {
