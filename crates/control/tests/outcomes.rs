@@ -12,14 +12,13 @@ use domain::rollout::{Phase, Report};
 use domain::routing::Arm;
 use domain::units::Timestamp;
 use domain::verdict::Verdict;
-use std::sync::atomic::Ordering;
 use store::{AuditQuery, LOOK_LAG, Store};
 use tidegate_control::listing::ListQuery;
 
-/// Bad twice as often as today's version; found out after some dozens of looks.
+/// Bad three times in ten, today's version once; found out after some looks.
 fn worse(arm: Arm, i: u64) -> bool {
     match arm {
-        Arm::Candidate | Arm::Shadow => i.is_multiple_of(5),
+        Arm::Candidate | Arm::Shadow => i % 10 < 3,
         Arm::Control | Arm::Stable => i.is_multiple_of(10),
     }
 }
@@ -55,8 +54,8 @@ async fn story(gateways: u64, restarts: bool) -> (Vec<(Timestamp, Vec<Verdict>)>
 #[tokio::test]
 async fn ten_gateways_give_the_verdicts_that_one_would() {
     let (one, ten) = (story(1, false).await, story(10, false).await);
-    assert_eq!(one.1, Phase::RolledBack, "{:#?}", one.0.last());
-    assert!(one.0.len() > 5);
+    assert_eq!(one.1, Phase::RolledBack, "{:#?}", one.0.first());
+    assert!(one.0.len() > 3, "{}", one.0.len());
     assert_eq!(one, ten);
 }
 
@@ -81,10 +80,10 @@ async fn a_replay_of_what_was_stored_says_the_same() {
     let rejected = 1;
     assert_eq!(policy.signals[usize::from(rejected)].name, "rejected");
     let store = Store::open(&house.dir.path().join("data")).await.unwrap();
-    let until = Timestamp(house.now.load(Ordering::SeqCst) - LOOK_LAG.millis());
+    let until = Timestamp(last.at.0 - LOOK_LAG.millis());
     let mut engine = Engine::new(&policy, view.started_at, policy.risk.false_stop.0);
     let outcomes = store.outcomes(rollout, None, until, u32::MAX).await.unwrap();
-    assert!(outcomes.len() > 1_000, "{}", outcomes.len());
+    assert!(outcomes.len() > 500, "{}", outcomes.len());
     for known in &outcomes {
         let values = match &known.measured {
             store::Measured::Answer { failed, .. } => vec![(0, f64::from(u8::from(*failed)))],

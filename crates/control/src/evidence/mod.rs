@@ -20,8 +20,8 @@ use answers::Answers;
 use domain::ids::RolloutId;
 use domain::rollout::Observation;
 use domain::units::Timestamp;
-pub(crate) use signals::measured;
 use signals::Signals;
+pub(crate) use signals::measured;
 use store::OutcomePlace;
 
 /// Outcomes read and tested in one go.
