@@ -65,7 +65,9 @@ impl Control {
             }
             (traffic.per_day, traffic.basis) = (per_day, Basis::Given);
         }
-        Ok(plan(&policy, &traffic))
+        // A plan with all the steps and signals there may be takes a while.
+        let forecast = tokio::task::spawn_blocking(move || plan(&policy, &traffic));
+        forecast.await.map_err(|e| crate::wrong("the forecast", &e))
     }
 
     async fn policy_in_question(

@@ -50,6 +50,18 @@ impl Rare {
         self.best = self.best.min(1.0 / wealth.max(1e-300));
     }
 
+    /// For forecasts: nats that one answer of a candidate with this rate adds on
+    /// average, and nats that averaging several bets costs beforehand.
+    pub fn growth(&self, rate: f64) -> (f64, f64) {
+        let of = |lower: f64| {
+            let good = ((1.0 - self.bound * lower) / (1.0 - self.bound)).ln();
+            let bad = if rate > 0.0 { rate * lower.max(1e-12).ln() } else { 0.0 };
+            bad + (1.0 - rate) * good
+        };
+        let best = LOWER.map(of).into_iter().fold(0.0, f64::max);
+        (best, (LOWER.len() as f64).ln())
+    }
+
     /// The smallest risk at which the rate has been shown to be below the bound.
     pub fn evidence(&self) -> f64 {
         self.best

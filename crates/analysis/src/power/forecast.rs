@@ -7,6 +7,7 @@ use super::{
     efficiency, promotion_efficiency, words,
 };
 use crate::floor::Law;
+use crate::labels::rare::Rare;
 use domain::policy::{Notice, RolloutPolicy, Signal, SignalKind, Step, Worse};
 use domain::units::{Share, Span};
 
@@ -16,6 +17,9 @@ const MAX_TIMES: f64 = 1000.0;
 /// the largest.
 const HALVINGS: u32 = 24;
 const SECONDS_PER_DAY: f64 = 86_400.0;
+/// Share of the risk of a wrong promotion with which the engine shows that bad
+/// answers are rare.
+const RARE_PART: f64 = 0.2;
 
 /// One step at the app's traffic. Times in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -128,34 +132,34 @@ impl<'a> Walk<'a> {
     fn all_shown(&self, stage: &Stage) -> Option<f64> {
         let mut all = 0.0_f64;
         for watched in self.signals.iter().filter(|w| w.risk > 0.0) {
-            let missing = self.reassurance_missing(watched, &self.steps)?;
-            all = all.max(self.time_to_reassure(watched, missing, stage.weight)?);
+            all = all.max(self.time_to_reassure(watched, &self.steps, stage.weight)?);
         }
         Some(all)
     }
 
-    /// Nats still missing after these stages for "no worse".
-    fn reassurance_missing(&self, watched: &Watched<'_>, stages: &[Stage]) -> Option<f64> {
-        let (law, size) = (watched.law?, watched.notice?);
-        let wanted = -self.policy.risk.false_promote.0.ln();
-        let had: f64 = stages
-            .iter()
-            .map(|stage| {
-                let intake = self.intake(stage);
-                intake.answers * watched.baseline.coverage * law.reassurance(size, intake.share)
-            })
-            .sum();
-        Some((wanted - had * promotion_efficiency(&law)).max(0.0))
-    }
-
-    fn time_to_reassure(&self, watched: &Watched<'_>, nats: f64, weight: Share) -> Option<f64> {
-        let (law, size) = (watched.law?, watched.notice?);
+    /// Seconds at this weight after which a candidate that makes no difference
+    /// has been shown to be no worse, after what these stages brought: by
+    /// comparison, or because bad answers are rare, whichever is sooner.
+    fn time_to_reassure(
+        &self,
+        watched: &Watched<'_>,
+        stages: &[Stage],
+        weight: Share,
+    ) -> Option<f64> {
         let measured = self.per_second * weight.fraction() * watched.baseline.coverage;
-        let rate = law.reassurance(size, weight.fraction()) * measured;
+        let by = |proof: Proof<'_>| {
+            let had: f64 = stages
+                .iter()
+                .map(|stage| self.intake(stage))
+                .map(|in_it| in_it.answers * watched.baseline.coverage * (proof.nats)(in_it.share))
+                .sum();
+            time_for(proof.wanted - had, measured * (proof.nats)(weight.fraction()))
+        };
+        let proofs = watched.proofs(self.policy.risk.false_promote.0);
+        let time = proofs.into_iter().filter_map(by).min_by(f64::total_cmp)?;
         let enough = time_for(watched.signal.min_samples as f64, measured)?;
-        time_for(nats, rate * promotion_efficiency(&law))
-            .map(|time| if nats > 0.0 { time.max(enough) } else { 0.0 })
-            .filter(|time| *time <= LONGEST.secs())
+        let time = if time > 0.0 { time.max(enough) } else { 0.0 };
+        Some(time).filter(|time| *time <= LONGEST.secs())
     }
 
     /// What a stage brings in all of its time.
@@ -266,16 +270,15 @@ impl<'a> Walk<'a> {
         let mut at = 0.0;
         for (i, stage) in self.steps.iter().enumerate() {
             let lasts = stage.lasts?;
-            let missing = self.reassurance_missing(watched, self.steps.get(..i)?)?;
-            if let Some(seconds) = self.time_to_reassure(watched, missing, stage.weight)
+            let before = self.steps.get(..i)?;
+            if let Some(seconds) = self.time_to_reassure(watched, before, stage.weight)
                 && seconds <= lasts
             {
                 return Some(span(at + seconds));
             }
             at += lasts;
         }
-        let missing = self.reassurance_missing(watched, &self.steps)?;
-        let more = self.time_to_reassure(watched, missing, self.last_share()?.weight)?;
+        let more = self.time_to_reassure(watched, &self.steps, self.last_share()?.weight)?;
         Some(span(at + more)).filter(|after| *after <= LONGEST)
     }
 
@@ -297,7 +300,30 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// One way to show that a harmless candidate is no worse.
+struct Proof<'a> {
+    /// Nats it takes.
+    wanted: f64,
+    /// Nats that one measured answer brings, by the candidate's share.
+    nats: Box<dyn Fn(f64) -> f64 + 'a>,
+}
+
 impl Watched<'_> {
+    /// The ways to show "no worse" at this risk.
+    fn proofs(&self, risk: f64) -> Vec<Proof<'_>> {
+        let (Some(law), Some(size)) = (self.law, self.notice) else { return Vec::new() };
+        let compared = Proof {
+            wanted: -risk.ln(),
+            nats: Box::new(move |share| law.reassurance(size, share) * promotion_efficiency(&law)),
+        };
+        let (Law::Rate { bad }, Some(notice)) = (law, self.signal.notice) else {
+            return vec![compared];
+        };
+        let (each, ahead) = Rare::new(self.signal, notice).growth(bad);
+        let wanted = -(risk * RARE_PART).ln() + ahead;
+        vec![compared, Proof { wanted, nats: Box::new(move |_| each) }]
+    }
+
     /// Numbers that come in; nobody posts feedback on a mirrored answer.
     pub(super) fn measured(&self, intake: &Intake) -> f64 {
         let pairs = if self.signal.is_built_in() { intake.pairs } else { 0.0 };

@@ -224,6 +224,18 @@ fn no_traffic_and_odd_numbers_are_answered_too() {
     assert_eq!(plan(&empty, &traffic(10.0, &[])).summary.code, "plan_shows_nobody");
 }
 
+/// Without bad answers nothing can be compared, and the engine asks whether they
+/// are shown to be rare instead.
+#[test]
+fn a_candidate_that_hardly_fails_is_promoted_for_that() {
+    let by = json!({"name": "error", "kind": "rate", "notice": {"by": 0.05}, "action": "rollback"});
+    let traffic = traffic(86_400.0, &[known("error", 1e-4, 0.0, 1.0)]);
+    let report = plan(&policy(0.05, one_step(0.25, 1000.0), json!([by])), &traffic);
+    // ln(4 / (0.2 · 0.1)) over ln(1 / 0.95), and a little for the rare bad one.
+    let answers = report.signals[0].no_worse_after.unwrap().secs() * 0.25;
+    assert!((103.0..115.0).contains(&answers), "{answers}");
+}
+
 #[test]
 fn a_report_survives_its_json() {
     let report =
