@@ -359,7 +359,7 @@ steps:
   - weight: {share: 50%, until: evidence, at_most: 1h}
   - promote: {}
 signals:
-  - {name: rejected, kind: rate, worse: higher, notice: {times: 2}, limit: 20%, min_samples: 5, action: rollback}
+  - {name: rejected, kind: rate, worse: higher, notice: {by: 0.2}, limit: 20%, min_samples: 5, action: rollback}
 missing: {hold_for: 1h, then: pause}
 after_rollback: {cool_down: 0s, restore: immediate}
 ";
