@@ -151,6 +151,16 @@ fn a_bad_model_goes_back_by_itself_and_one_harmed_answer_is_explained() {
     let incident = tide.run("ana", ["incident", "list", "-o", "json"]).ok().json();
     assert_eq!(incident[0]["kind"], "rolled_back");
 
+    // The recording of it says the same to the same policy.
+    let (recordings, verdicts) = (tide.path("recordings"), tide.path("verdicts.jsonl"));
+    let out = recordings.display().to_string();
+    tide.run("ana", ["rollout", "export", APP, "--out", &out]).ok().prints("outcomes");
+    let policy = tide.write("policy.yaml", common::QUICK_ROLLOUT).display().to_string();
+    let to = verdicts.display().to_string();
+    tide.run("ana", ["backtest", "--policy", &policy, "--traces", &out, "--out", &to]).ok();
+    let again: Value = serde_json::from_str(&std::fs::read_to_string(&verdicts).unwrap()).unwrap();
+    assert_eq!((&again["decision"], &again["metric"]), (&"rollback".into(), &"rejected".into()));
+
     // One harmed answer: the tuple that served it, against the last good one.
     let why = tide.run("ana", ["why", &harmed, "-o", "json"]).ok().json();
     assert_eq!(why["served"]["arm"], "candidate");
