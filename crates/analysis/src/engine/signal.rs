@@ -27,7 +27,7 @@ pub const UNUSABLE_SHARE: f64 = 0.01;
 /// from control's since its last one: a chance of one in a million.
 pub const SILENT_AFTER: f64 = 13.8;
 /// Evidence at which a rate's and another signal's risk begins to be spent.
-const RATE_ONSET: f64 = 0.5;
+const RATE_ONSET: f64 = 1.0;
 const VALUE_ONSET: f64 = 4.0;
 /// Share of the risk of a wrong promotion that goes to showing that bad answers
 /// are rare; the rest compares with control.

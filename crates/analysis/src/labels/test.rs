@@ -4,9 +4,9 @@
 //! hypothesis is at most its risk, whatever the looks, the traffic and the
 //! outcomes. Outcomes are conditioned on; only the router's draws are random.
 //!
-//! A candidate may turn bad late. Half-way through the plan a second score
-//! begins at zero, at a tenth of the risk, so that what was good before does
-//! not hide what is bad now. By then the first has little left to spend.
+//! A candidate may turn bad late. When most of the plan is over a second score
+//! begins at zero, at a small part of the risk, so that what was good before
+//! does not hide what is bad now.
 
 use super::law::Law;
 use super::resalt::{Draws, Resalted, repetitions};
@@ -85,7 +85,7 @@ impl Run {
 
 /// Share of the plan at which the second score begins, and its share of the
 /// risk.
-const SECOND: (f64, f64) = (0.5, 0.1);
+const SECOND: (f64, f64) = (0.6, 0.03);
 
 /// A test under way.
 #[derive(Debug, Clone)]
@@ -94,7 +94,11 @@ pub struct Test {
     repetitions: Option<usize>,
     first: Run,
     second: Option<Run>,
+    second_spent: f64,
+    late_evidence: f64,
     watches_late: bool,
+    /// The second score is over.
+    closed: bool,
     /// Coins since the last look.
     fresh: bool,
     stopped: bool,
@@ -114,7 +118,10 @@ impl Test {
             repetitions,
             first: Run::new(repetitions),
             second: None,
+            second_spent: 0.0,
+            late_evidence: 1.0,
             watches_late,
+            closed: false,
             fresh: false,
             stopped: false,
             evidence: 1.0,
@@ -145,18 +152,26 @@ impl Test {
             return;
         }
         self.fresh = false;
-        let (begins, part) = if self.watches_late && plan.is_some() { SECOND } else { (2.0, 0.0) };
-        let released = self.schedule.released(self.first.v, plan).min(1.0 - part);
-        self.stopped = self.first.look(risk, released);
         let done = plan.unwrap_or(0.0);
+        let (begins, part) = if self.watches_late && plan.is_some() { SECOND } else { (2.0, 0.0) };
         if let Some(second) = &mut self.second {
             let done = (done - begins) / (1.0 - begins);
             let released = part * self.schedule.released(second.v, Some(done));
             self.stopped |= second.look(risk, released);
-        } else if done >= begins {
+            self.second_spent = second.histories.spent();
+            self.late_evidence = self.late_evidence.min(second.standing);
+        } else if done >= begins && !self.closed {
             self.second = Some(Run::new(self.repetitions));
         }
-        self.evidence = self.evidence.min(self.standing());
+        if done >= 1.0 {
+            // The plan is over: the first may use what the second left.
+            self.closed = true;
+            self.second = None;
+        }
+        let most = if self.closed { 1.0 - self.second_spent / risk } else { 1.0 - part };
+        let released = self.schedule.released(self.first.v, plan).min(most);
+        self.stopped |= self.first.look(risk, released);
+        self.evidence = self.evidence.min(self.first.standing).min(self.late_evidence);
         if self.stopped {
             self.evidence = self.evidence.min(risk);
         }
@@ -182,8 +197,7 @@ impl Test {
 
     /// Risk spent so far.
     pub fn spent(&self) -> f64 {
-        let second = self.second.as_ref().map_or(0.0, |second| second.histories.spent());
-        self.first.histories.spent() + second
+        self.first.histories.spent() + self.second_spent
     }
 
     /// How much more the score varies than it would with independent coins (the
