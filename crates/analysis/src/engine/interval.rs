@@ -37,7 +37,13 @@ pub(super) fn difference(
             let error = ((variance + control_variance) * design_effect).sqrt();
             let width = error * factor(n);
             let difference = mean - control_mean;
-            (width.is_finite() && width > 0.0).then_some((difference - width, difference + width))
+            let most = match (signal.kind, signal.range) {
+                (SignalKind::Rate, _) => 1.0,
+                (SignalKind::Score, Some((low, high))) => high - low,
+                _ => f64::INFINITY,
+            };
+            (width.is_finite() && width > 0.0)
+                .then_some(((difference - width).max(-most), (difference + width).min(most)))
         }
     }
 }

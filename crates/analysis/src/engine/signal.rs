@@ -29,6 +29,9 @@ pub const SILENT_AFTER: f64 = 13.8;
 /// Evidence at which a rate's and another signal's risk begins to be spent.
 const RATE_ONSET: f64 = 1.0;
 const VALUE_ONSET: f64 = 4.0;
+/// A candidate whose numbers lean towards harm as much as by chance in one of so
+/// many looks is not promoted at this one.
+const LEANING: f64 = 0.15;
 /// Share of the risk of a wrong promotion that goes to showing that bad answers
 /// are rare; the rest compares with control.
 const RARE_PART: f64 = 0.2;
@@ -240,7 +243,8 @@ impl SignalState {
                 SignalKind::Rate => RATE_ONSET,
                 _ => VALUE_ONSET,
             };
-            let schedule = Schedule { onset };
+            let schedule = Schedule { onset, steady: false };
+            let steady = Schedule { onset, steady: true };
             let sticky = context.sticky;
             // Rates against a margin count a subject's first bad answer, so
             // their coins are independent.
@@ -248,7 +252,7 @@ impl SignalState {
             self.tests = Some(Tests {
                 sticky,
                 worse: Test::new(schedule, self.risk.max(1e-6), sticky, true),
-                not_worse: Test::new(schedule, self.false_promote, repeats, false),
+                not_worse: Test::new(steady, self.false_promote, repeats, false),
             });
         }
         let shows = outcome.side == Side::Candidate;
@@ -394,7 +398,11 @@ impl SignalState {
     }
 
     /// Shown not to be worse by the notice, at the risk of a wrong promotion.
+    /// While the numbers lean towards harm, what was shown waits.
     fn is_not_worse(&self) -> bool {
+        if self.tests.as_ref().is_some_and(|tests| tests.worse.leaning() < LEANING) {
+            return false;
+        }
         let compared = self.tests.as_ref().is_some_and(|tests| tests.not_worse.stopped());
         compared || self.rare.is_some_and(|rare| rare.evidence() <= self.false_promote * RARE_PART)
     }

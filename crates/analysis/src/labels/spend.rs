@@ -15,6 +15,11 @@ pub struct Schedule {
     /// Evidence at which spending sets in: about what the largest difference
     /// that can be expected needs.
     pub onset: f64,
+    /// With a plan: release with the square of its progress instead. For what
+    /// nobody needs early: most of the risk is left for the end, so little power
+    /// is lost there, and what is worse by less than the notice has time to show
+    /// it (Kim & DeMets 1987, power family).
+    pub steady: bool,
 }
 
 /// Without a plan: doublings of the onset until spending bends.
@@ -32,6 +37,7 @@ impl Schedule {
         }
         match plan {
             Some(done) if done >= 1.0 => 1.0,
+            Some(done) if self.steady => done.max(0.0).powi(2),
             Some(done) => (v / self.onset).ln_1p() / (v / done.max(1e-9) / self.onset).ln_1p(),
             None => {
                 let doublings = (1.0 + v / self.onset / UNPLANNED_KNEE).log2();
@@ -47,8 +53,8 @@ mod tests {
 
     #[test]
     fn everything_is_released_by_the_end_of_the_plan_and_never_more() {
-        for planned in [None, Some(1000.0)] {
-            let schedule = Schedule { onset: 0.5 };
+        for (planned, steady) in [(None, false), (Some(1000.0), false), (Some(1000.0), true)] {
+            let schedule = Schedule { onset: 0.5, steady };
             let mut last = 0.0;
             for requests in 1..3000_u32 {
                 let requests = f64::from(requests);

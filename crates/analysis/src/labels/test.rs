@@ -52,11 +52,13 @@ struct Run {
     /// independent, in units of score.
     v: f64,
     standing: f64,
+    /// Chance of a score as high as the observed, at the last look alone.
+    tail: f64,
 }
 
 impl Run {
     fn new(repetitions: Option<usize>) -> Self {
-        Self { histories: Histories::new(repetitions), v: 0.0, standing: 1.0 }
+        Self { histories: Histories::new(repetitions), v: 0.0, standing: 1.0, tail: 1.0 }
     }
 
     fn toss(&mut self, key: Key<'_>, p: f64, score: i32, shows: bool) {
@@ -75,7 +77,8 @@ impl Run {
         if released <= 0.0 {
             return false;
         }
-        self.standing = ((self.histories.spent() + self.histories.tail()) / released).min(1.0);
+        self.tail = self.histories.tail();
+        self.standing = ((self.histories.spent() + self.tail) / released).min(1.0);
         match &mut self.histories {
             Histories::Exact(law) => law.stop_top(risk * released),
             Histories::Repeated(repeated) => repeated.stop_top(risk * released),
@@ -193,6 +196,12 @@ impl Test {
     pub fn standing(&self) -> f64 {
         let second = self.second.as_ref().map_or(1.0, |second| second.standing);
         self.first.standing.min(second)
+    }
+
+    /// Chance of a score as high as the observed at the last look, had it been
+    /// the only one. Says where the numbers lean, and proves nothing.
+    pub fn leaning(&self) -> f64 {
+        self.first.tail
     }
 
     /// Risk spent so far.
