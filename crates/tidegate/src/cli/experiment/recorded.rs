@@ -53,26 +53,28 @@ fn replay(experiment: &Experiment, path: &Path) -> Result<Report, Failure> {
     let mut input = BufReader::new(File::open(path).map_err(fail)?);
     let every = experiment.policy().check_every.millis().max(1);
     let mut state = State::start(experiment, Timestamp(0));
-    let (mut text, mut number, mut latest) = (String::new(), 0_u64, Timestamp(0));
+    let (mut bytes, mut number, mut latest) = (Vec::new(), 0_u64, Timestamp(0));
     let mut due: Option<Timestamp> = None;
     loop {
-        text.clear();
-        let read = input.by_ref().take(MAX_LINE).read_line(&mut text).map_err(fail)?;
+        bytes.clear();
+        let read = input.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes).map_err(fail)?;
         if read == 0 {
             break;
         }
         number += 1;
-        if text.trim().is_empty() {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         let wrong = |problem: String| {
             Failure::usage(format!("`{name}` line {number}: {problem}"))
                 .fix("mend or leave out the line; docs/experiments.md describes every key")
         };
-        if read as u64 == MAX_LINE && !text.ends_with('\n') {
-            return Err(wrong(format!("it is longer than {MAX_LINE} bytes")));
+        if read as u64 > MAX_LINE {
+            return Err(wrong("it is longer than 1 MiB; one outcome is not".to_owned()));
         }
-        let answer = line::read(experiment, &text).map_err(wrong)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| wrong("it is not text; write one JSON object a line".to_owned()))?;
+        let answer = line::read(experiment, text).map_err(wrong)?;
         if answer.at < latest {
             let problem = "it is earlier than the line before; lines must be ordered by `t`";
             return Err(wrong(problem.to_owned()));
