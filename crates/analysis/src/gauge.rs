@@ -77,6 +77,7 @@ pub fn gauge_verdict(
         evidence: None,
         boundary: None,
         needed: None,
+        corrected: None,
     }
 }
 

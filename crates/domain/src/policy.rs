@@ -300,7 +300,7 @@ impl Burn {
     }
 }
 
-/// A judge with known errors, or one that people check on a sample.
+/// A judge with known errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judge {
@@ -314,7 +314,7 @@ pub struct Judge {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labelled: Option<u64>,
     /// Name of the feedback with which people label a random sample of the
-    /// answers this judge has judged.
+    /// answers this judge has judged. Not supported in rollouts yet: a fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub human: Option<String>,
 }

@@ -74,6 +74,34 @@ impl Reason {
     }
 }
 
+/// An estimate and its 95 % confidence interval for one look.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The most plausible value.
+    pub value: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// What people would have measured in place of a judge whose errors are known,
+/// in the signal's own terms. It describes and decides nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Corrected {
+    /// Control's rate; absent without judged answers of control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Estimate>,
+    /// The candidate's rate.
+    pub candidate: Estimate,
+    /// Candidate − control. The uncertainty about the judge counts once, so it is
+    /// sharper than the two rates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Estimate>,
+    /// Human labels that the judge's errors were measured on.
+    pub labels: u64,
+}
+
 /// The verdict on one signal at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -99,4 +127,8 @@ pub struct Verdict {
     pub boundary: Option<f64>,
     /// Outcomes of the candidate still needed before a pass is possible.
     pub needed: Option<u64>,
+    /// Both arms over the whole rollout, corrected for the judge's errors, where
+    /// the policy tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Corrected>,
 }

@@ -26,6 +26,7 @@ fn said(outcome: Judged, reason: Reason) -> Verdict {
         evidence: None,
         boundary: None,
         needed: None,
+        corrected: None,
     }
 }
 

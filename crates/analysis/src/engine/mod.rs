@@ -16,6 +16,7 @@
 //! many subjects: below 6 MB, whatever the traffic.
 
 mod interval;
+mod judged;
 mod numbers;
 pub mod signal;
 

@@ -2,6 +2,7 @@
 
 use super::Place;
 use super::interval;
+use super::judged::Judged;
 use super::numbers::Arm;
 use crate::labels::rare::Rare;
 use crate::labels::resalt::{self, Draws};
@@ -83,6 +84,7 @@ pub(super) struct SignalState {
     ended: bool,
     control: Arm,
     candidate: Arm,
+    judged: Option<Judged>,
     unusable: u64,
     watch: Watch,
     tests: Option<Tests>,
@@ -107,6 +109,7 @@ impl SignalState {
             ended: false,
             control: Arm::default(),
             candidate: Arm::default(),
+            judged: Judged::new(signal),
             unusable: 0,
             watch: Watch::new(signal),
             tests: None,
@@ -194,6 +197,9 @@ impl SignalState {
             (Side::Candidate, None) => outcome.share,
             (Side::Baseline, None) => 1.0 - outcome.share,
         };
+        if let Some(judged) = &mut self.judged {
+            judged.add(outcome.side, value);
+        }
         match outcome.side {
             Side::Candidate => {
                 self.candidate.add(self.signal.kind, value, served);
@@ -394,6 +400,9 @@ impl SignalState {
                 false => compared.map(|_| self.risk),
             },
             needed: self.needed().filter(|_| outcome == Result::Hold),
+            corrected: self.judged.as_ref().and_then(|judged| {
+                judged.corrected(tests.map_or(1.0, |tests| tests.worse.design_effect()))
+            }),
         }
     }
 

@@ -105,6 +105,23 @@ impl Arm {
         self.n
     }
 
+    /// The same shares of fewer answers: `effect` of them are worth one that
+    /// stands alone, because they come from the same subjects (Kish's design
+    /// effect). Labels of people are left as they are.
+    pub fn worth(&self, effect: f64) -> Self {
+        if self.rest == 0 || effect.is_nan() || effect <= 1.0 {
+            return *self;
+        }
+        let rest = (self.rest as f64 / effect).round().max(1.0) as u64;
+        let part = |sum: i128| sum.saturating_mul(i128::from(rest)) / i128::from(self.rest);
+        Self {
+            rest,
+            rest_judge: part(self.rest_judge),
+            rest_judge_sq: part(self.rest_judge_sq),
+            ..*self
+        }
+    }
+
     /// Answers that were judged.
     pub fn judged(&self) -> u64 {
         self.n.saturating_add(self.rest)

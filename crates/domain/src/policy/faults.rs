@@ -155,7 +155,7 @@ mod tests {
                 {
                     "name": "grounded", "kind": "rate", "worse": "lower",
                     "burn": {"objective": "95%", "windows": [{"rate": 20, "long": "1h", "short": "5m"}]},
-                    "judge": {"sensitivity": 0.8, "specificity": 0.9, "labelled": 200, "human": "checked"},
+                    "judge": {"sensitivity": 0.8, "specificity": 0.9, "labelled": 200},
                     "action": "rollback"
                 },
                 {"name": "queue", "kind": "rate", "limit": 0.5, "source": {"prometheus": "avg(queue)"}, "action": "pause"},
@@ -172,6 +172,7 @@ mod tests {
     #[test]
     fn every_fault_names_its_field() {
         assert_eq!(faults(sound()), Vec::<String>::new());
+        let known = || json!({"sensitivity": 0.8, "specificity": 0.9, "labelled": 200});
         for (pointer, value, field) in [
             ("/apiVersion", json!("tidegate/v2"), "apiVersion"),
             ("/check_every", json!(0), "check_every"),
@@ -217,15 +218,17 @@ mod tests {
             ("/signals/4/notice", json!({"times": 2}), "signals[4].notice"),
             ("/signals/4/burn", json!({"objective": 0.9}), "signals[4].burn"),
             ("/signals/4/name", json!("ttft_ms"), "signals[4].name"),
-            ("/signals/2/judge", json!({"human": "seen"}), "signals[2].judge"),
+            ("/signals/2/judge", known(), "signals[2].judge"),
+            ("/signals/1/judge", known(), "signals[1].judge"),
+            ("/signals/3/judge", json!({"human": "checked"}), "signals[3].judge.human"),
             ("/signals/3/judge", json!({}), "signals[3].judge"),
             ("/signals/3/judge/sensitivity", json!(1.1), "signals[3].judge.sensitivity"),
             ("/signals/3/judge/sensitivity", json!(0.1), "signals[3].judge.sensitivity"),
             ("/signals/3/judge/sensitivity", Value::Null, "signals[3].judge.sensitivity"),
             ("/signals/3/judge/specificity", Value::Null, "signals[3].judge.specificity"),
             ("/signals/3/judge/labelled", json!(0), "signals[3].judge.labelled"),
-            ("/signals/3/judge/human", json!("grounded"), "signals[3].judge.human"),
-            ("/signals/3/judge/human", json!("{x}"), "signals[3].judge.human"),
+            ("/signals/3/judge/labelled", json!(1), "signals[3].judge.labelled"),
+            ("/signals/3/judge/human", json!("checked"), "signals[3].judge.human"),
         ] {
             let mut policy = sound();
             let (parent, key) = pointer.rsplit_once('/').unwrap();

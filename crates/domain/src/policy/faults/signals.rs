@@ -147,7 +147,8 @@ fn check_source(signal: &Signal, source: &SignalSource, at: &str, faults: &mut F
 
 fn check_judge(signal: &Signal, judge: &Judge, at: &str, faults: &mut Faults) {
     let posted = !signal.is_built_in() && signal.source.is_none();
-    faults.unless(posted, at, "only goes with a signal that is posted as feedback");
+    let rate = posted && signal.kind == SignalKind::Rate;
+    faults.unless(rate, at, "only goes with a rate that is posted as feedback");
     let ratio = |given: Option<Ratio>| given.is_none_or(|r| r.0 > 0.0 && r.0 <= 1.0);
     for (name, given) in [("sensitivity", judge.sensitivity), ("specificity", judge.specificity)] {
         faults.unless(
@@ -162,13 +163,13 @@ fn check_judge(signal: &Signal, judge: &Judge, at: &str, faults: &mut Faults) {
             let sound = ratio(judge.sensitivity) && ratio(judge.specificity);
             let problem = "and `specificity` add up to 100% or less: a coin would judge as well";
             faults.unless(tells || !sound, format!("{at}.sensitivity"), problem);
-            let labelled = judge.labelled.is_some_and(|n| n > 0);
-            let problem = "is needed: how many labelled answers the judge was measured on";
+            let labelled = judge.labelled.is_some_and(|n| n > 1);
+            let problem =
+                "is needed: how many labelled answers the judge was measured on, at least 2";
             faults.unless(labelled, format!("{at}.labelled"), problem);
         }
         (None, None) => {
-            let problem =
-                "says nothing: it needs `human`, or `sensitivity`, `specificity` and `labelled`";
+            let problem = "says nothing: it needs `sensitivity`, `specificity` and `labelled`";
             faults.unless(judge.human.is_some(), at, problem);
         }
         (known, _) => {
@@ -176,12 +177,11 @@ fn check_judge(signal: &Signal, judge: &Judge, at: &str, faults: &mut Faults) {
             faults.add(format!("{at}.{missing}"), "is missing: one without the other says little");
         }
     }
-    if let Some(human) = &judge.human {
-        let named = is_name(human) && *human != signal.name;
-        let problem =
-            "must be the name of another feedback: 1 to 64 letters, digits, `_`, `-` or `.`";
-        faults.unless(named, format!("{at}.human"), problem);
-    }
+    // Labels would have to be matched with what the judge said of the same
+    // answers; outcomes carry no name of an answer.
+    let problem =
+        "is not supported yet; remove it and give `sensitivity`, `specificity` and `labelled`";
+    faults.unless(judge.human.is_none(), format!("{at}.human"), problem);
 }
 
 /// Names appear in sentences, headers and metric labels.

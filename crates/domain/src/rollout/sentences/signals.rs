@@ -6,7 +6,7 @@ use crate::params;
 use crate::policy::{Signal, SignalAction, SignalKind, Sustained, Worse};
 use crate::sentence::Sentence;
 use crate::units::Timestamp;
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Corrected, Reason, Verdict};
 use serde_json::{Map, Value};
 
 /// What every sentence about a verdict may name.
@@ -21,6 +21,7 @@ pub(super) fn numbers(signal: &Signal, verdict: &Verdict) -> Map<String, Value> 
         "times" => burn(signal, verdict),
         "side" => if signal.worse == Worse::Higher { "over" } else { "under" },
         "difference" => difference(signal, verdict),
+        "corrected" => corrected(signal, verdict),
         "sure" => sure(verdict),
         "odds" => odds(verdict),
         "n" => verdict.candidate.n,
@@ -30,6 +31,7 @@ pub(super) fn numbers(signal: &Signal, verdict: &Verdict) -> Map<String, Value> 
         "control_n" => verdict.control.n,
         "limit_value" => limit,
         "interval" => verdict.interval,
+        "corrected_values" => verdict.corrected,
         "evidence" => verdict.evidence,
         "boundary" => verdict.boundary,
         "reason" => verdict.reason,
@@ -79,6 +81,32 @@ fn difference(signal: &Signal, verdict: &Verdict) -> String {
     };
     let unit = if signal.kind == SignalKind::Rate { " percentage points" } else { "" };
     format!(" (difference {} to {}{unit})", shown(low), shown(high))
+}
+
+/// What people would have measured: "; corrected for the judge's errors, it
+/// is 3.1% (2% to 4.4%) against 2.8%". Of the whole rollout, also where the numbers
+/// before it are of a window.
+fn corrected(signal: &Signal, verdict: &Verdict) -> String {
+    let Some(Corrected { control, candidate, .. }) = verdict.corrected else {
+        return String::new();
+    };
+    let shown = |x: f64| show::value(signal, x);
+    let rate = format!(
+        "{} ({} to {})",
+        shown(candidate.value),
+        shown(candidate.low),
+        shown(candidate.high)
+    );
+    let windowed = signal.notice.is_none() || verdict.reason == Reason::OverLimit;
+    match control.filter(|_| !windowed) {
+        Some(control) => {
+            format!(
+                "; corrected for the judge's errors, it is {rate} against {}",
+                shown(control.value)
+            )
+        }
+        None => format!("; over the whole rollout, corrected for the judge's errors, it is {rate}"),
+    }
 }
 
 /// A chance as people say it: "1 in 400", "less than 1 in a million".
@@ -218,17 +246,17 @@ fn template(reason: Reason, compared: bool) -> (&'static str, &'static str) {
         Reason::BudgetBurns => ("signal_burns", "`{metric}` is {value}, {times}: {follows}."),
         Reason::OverLimit => (
             "signal_over_limit",
-            "`{metric}` is {value}, {side} its limit of {limit}{sure}: {follows}.",
+            "`{metric}` is {value}, {side} its limit of {limit}{sure}{corrected}: {follows}.",
         ),
         Reason::WorseThanControl => (
             "signal_worse",
-            "`{metric}` is {value} against {control} for today's version{difference}, worse by more than chance explains{sure}: {follows}.",
+            "`{metric}` is {value} against {control} for today's version{difference}, worse by more than chance explains{sure}{corrected}: {follows}.",
         ),
         Reason::NotWorse if compared => (
             "signal_good",
-            "`{metric}` is {value} against {control} for today's version{difference}: not worse.",
+            "`{metric}` is {value} against {control} for today's version{difference}{corrected}: not worse.",
         ),
-        Reason::NotWorse => ("signal_good", "`{metric}` is {value}: within its limit."),
+        Reason::NotWorse => ("signal_good", "`{metric}` is {value}{corrected}: within its limit."),
         Reason::TooFew => (
             "signal_too_few",
             "`{metric}` was measured on {n} answers of the new version; a verdict needs about {need}.",
@@ -246,11 +274,11 @@ fn template(reason: Reason, compared: bool) -> (&'static str, &'static str) {
         ),
         Reason::Undecided if compared => (
             "signal_undecided",
-            "`{metric}` is {value} against {control} for today's version{difference}: neither worse nor shown to be no worse yet{odds}.",
+            "`{metric}` is {value} against {control} for today's version{difference}{corrected}: neither worse nor shown to be no worse yet{odds}.",
         ),
         Reason::Undecided => (
             "signal_undecided",
-            "`{metric}` is {value}: nothing speaks against it, not enough speaks for it yet.",
+            "`{metric}` is {value}{corrected}: nothing speaks against it, not enough speaks for it yet.",
         ),
     }
 }

@@ -93,6 +93,7 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
                 evidence: control.value,
                 boundary: None,
                 needed: candidate.bad,
+                corrected: None,
             },
         )
     };

@@ -73,6 +73,7 @@ pub(super) fn verdict(signal: &Signal, outcome: Outcome, reason: Reason) -> Verd
         evidence: None,
         boundary: None,
         needed: None,
+        corrected: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sentence::Sentence;
+use crate::verdict::{Corrected, Estimate};
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Pass, Outcome::Hold, Outcome::Inconclusive, Outcome::NoData, Outcome::Fail];
@@ -208,4 +209,43 @@ fn a_row_says_how_far_the_evidence_is() {
         row,
         "`cost` is $0.0041 (mean of 85) against $0.0032 (mean of 83) for today's version (difference −$0.0001 to +$0.0019): neither worse nor shown to be no worse yet (a 1 in 13 chance if the version made no difference; it takes 1 in 100)."
     );
+}
+
+#[test]
+fn a_row_says_what_people_would_have_measured() {
+    let mut signal = json!({"name": "unhelpful", "kind": "rate", "notice": {"by": 0.03},
+        "action": "pause"});
+    for (want, absolute) in [
+        (
+            "`unhelpful` is 4.1% (35 of 850) against 3.9% (33 of 840) for today's version; corrected for the judge's errors, it is 3.1% (2% to 4.4%) against 2.8%: neither worse nor shown to be no worse yet.",
+            false,
+        ),
+        (
+            "`unhelpful` is 4.1% (35 of 850); over the whole rollout, corrected for the judge's errors, it is 3.1% (2% to 4.4%): nothing speaks against it, not enough speaks for it yet.",
+            true,
+        ),
+    ] {
+        if absolute {
+            let fields = signal.as_object_mut().unwrap();
+            fields.remove("notice");
+            fields.insert("limit".to_owned(), json!(0.1));
+        }
+        let mut story = Story::of(json!([]), json!([signal]));
+        story.see_because("unhelpful", Outcome::Hold, Reason::Undecided);
+        let verdict = &mut story.seen.verdicts[0];
+        verdict.candidate = ArmNumbers { n: 850, value: Some(35.0 / 850.0), bad: Some(35) };
+        verdict.control = ArmNumbers { n: 840, value: Some(33.0 / 840.0), bad: Some(33) };
+        if absolute {
+            verdict.control = ArmNumbers::default();
+        }
+        let estimate = |value, low, high| Estimate { value, low, high };
+        verdict.corrected = Some(Corrected {
+            control: Some(estimate(0.028, 0.017, 0.041)),
+            candidate: estimate(0.031, 0.02, 0.044),
+            difference: Some(estimate(0.003, -0.02, 0.026)),
+            labels: 300,
+        });
+        let row = step(&story.state, &story.seen, story.now).report.signals[0].text.text.clone();
+        assert_eq!(row, want);
+    }
 }

@@ -180,6 +180,7 @@ mod tests {
             evidence: Some(evidence),
             boundary: None,
             needed: None,
+            corrected: None,
         };
         let seen = Seen { candidate: n, baseline: n };
         Look { at: Timestamp(minute * 60_000), seen, verdicts: vec![verdict] }
