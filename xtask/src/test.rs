@@ -12,8 +12,9 @@ use std::time::Instant;
 const HELP: &str = "\
 cargo xtask test [--data DIR] [--fast]
 
-Formatting, lints, all tests, `demo --exit`, and with a data folder the canaries
-on recorded answers of real models. Installs what the tests need where it can
+Formatting, lints, all tests, `demo --exit`, the promises of the verdicts on
+simulated rollouts, and with a data folder the canaries on recorded answers of
+real models. Installs what the tests need where it can
 (Debian packages as root; Python and Node clients below `target/` and the tests).
 
   --data DIR   folder with `ragtruth_qa` and `xstest`; TIDEGATE_BENCH_DATA if absent
@@ -80,6 +81,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     tests(&mut score, &python);
     if !fast {
         score.step("demo --exit", demo);
+        score.step("bench verdicts --quick", bench::verdicts::promises);
         match data {
             Some(data) => score.step("bench canaries", || bench::canaries::all(&data)),
             None => println!("\n== bench canaries: no data folder given (`--data DIR`)"),

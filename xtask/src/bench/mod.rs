@@ -3,7 +3,7 @@
 pub mod canaries;
 mod gateway;
 mod sets;
-mod verdicts;
+pub mod verdicts;
 
 use crate::{Failed, args::Args};
 use std::path::PathBuf;

@@ -30,3 +30,9 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
         _ => Err(format!("`{shown}` failed ({status})")),
     }
 }
+
+/// The quick look at all families; an error if a promise is broken.
+pub fn promises() -> Result<(), Failed> {
+    let broken = || "a promise is broken (see above)".to_owned();
+    if run(&["--quick".to_owned()])? == ExitCode::SUCCESS { Ok(()) } else { Err(broken()) }
+}
