@@ -149,9 +149,20 @@ impl Machine<'_> {
             .collect()
     }
 
-    /// The worst action among the failing signals wins.
+    /// Between looks only breakers act, and each only once.
+    pub(super) fn react_to_breakers(&mut self) {
+        let mut broken = self.failures();
+        broken.retain(|(s, v)| v.reason == Reason::Breaker && self.state.would_stop_for(&s.name));
+        self.react_to(broken);
+    }
+
     pub(super) fn react_to_failures(&mut self) {
         let failures = self.failures();
+        self.react_to(failures);
+    }
+
+    /// The worst action among the failing signals wins.
+    fn react_to(&mut self, failures: Vec<(Signal, Verdict)>) {
         if let Some((signal, verdict)) =
             failures.iter().find(|(s, _)| s.action == SignalAction::Rollback)
         {

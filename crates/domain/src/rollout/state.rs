@@ -2,7 +2,7 @@
 
 use crate::ids::{AppName, ChangeId, EnvName, Generation, PersonName, ReleaseId, RolloutId};
 use crate::people::Role;
-use crate::policy::{RolloutPolicy, Step};
+use crate::policy::{RolloutPolicy, SignalAction, Step};
 use crate::sentence::Sentence;
 use crate::units::{Share, Timestamp};
 use crate::verdict::Verdict;
@@ -242,6 +242,23 @@ impl RolloutState {
     /// True if a person has looked at this signal's failure and accepted it.
     pub fn is_waived(&self, signal: &str) -> bool {
         self.waived.iter().any(|s| s == signal)
+    }
+
+    /// True if a failure of this signal would stop something that goes on: a
+    /// rollback always would, a pause unless it holds already or a person has
+    /// accepted the failure.
+    pub fn would_stop_for(&self, signal: &str) -> bool {
+        let asked = self.policy.signals.iter().find(|s| s.name == signal).map(|s| s.action);
+        let paused_for =
+            self.pause.as_ref().is_some_and(|pause| pause.signals.iter().any(|s| s == signal));
+        let stops = match asked {
+            None | Some(SignalAction::Notify) => false,
+            Some(SignalAction::Rollback) => true,
+            Some(SignalAction::Pause | SignalAction::RequireApproval) => {
+                !paused_for && !self.is_waived(signal)
+            }
+        };
+        stops && self.phase.is_open()
     }
 }
 

@@ -45,12 +45,15 @@ pub struct Stepped {
 /// answer.
 ///
 /// A look that comes earlier than `check_every` after the last one changes
-/// nothing, so that limits counted in checks mean what they say; only what is
-/// settling in git and at the gateways goes on at once.
+/// nothing, so that limits counted in checks mean what they say. Two things do
+/// not wait: what is settling in git and at the gateways goes on, and a breaker
+/// stops at once.
 pub fn step(state: &RolloutState, seen: &Observation, now: Timestamp) -> Stepped {
     let mut machine = Machine::new(state, seen, now);
     match state.phase {
         Phase::Running | Phase::Paused { .. } if machine.is_due() => machine.look(),
+        // No look: nothing is counted, nothing moves on, the plan keeps its time.
+        Phase::Running | Phase::Paused { .. } => machine.react_to_breakers(),
         Phase::Promoting if seen.git_settled => machine.settle(Phase::Promoted),
         Phase::RollingBack if seen.git_settled && seen.gateways_settled => {
             machine.settle(Phase::RolledBack);

@@ -301,14 +301,28 @@ proptest! {
     }
 
     #[test]
-    fn looks_between_checks_change_nothing(policy in plans(), events in events(), seen in observations(), ms in 0_i64..60_000) {
+    fn between_checks_only_breakers_change_anything(policy in plans(), events in events(), seen in observations(), ms in 0_i64..60_000) {
         let history = run(policy, &events, |_, _, _, _| {});
         let state = history.states.last().unwrap();
         let Some(last) = state.last_check.filter(|l| l.0 < i64::MAX - 60_000) else { return Ok(()) };
         if state.phase.is_open() {
-            let stepped = step(state, &seen, Timestamp(last.0 + ms));
-            prop_assert_eq!(&stepped.state, state);
-            prop_assert_eq!(stepped.actions, vec![]);
+            let now = Timestamp(last.0 + ms);
+            let stepped = step(state, &seen, now);
+            let breaks = |signal: &&Signal| {
+                let verdict = seen.verdicts.iter().find(|v| v.signal == signal.name);
+                state.would_stop_for(&signal.name)
+                    && verdict.is_some_and(|v| (v.outcome, v.reason) == (Outcome::Fail, Reason::Breaker))
+            };
+            if state.policy.signals.iter().any(|s| breaks(&s)) {
+                prop_assert!(stepped.state.phase != Phase::Running && !stepped.actions.is_empty());
+                prop_assert_eq!(&stepped.state.breaches, &state.breaches);
+                // Once: the next turn has nothing to add.
+                let again = step(&stepped.state, &seen, now);
+                prop_assert_eq!((again.state, again.actions), (stepped.state, vec![]));
+            } else {
+                prop_assert_eq!(&stepped.state, state);
+                prop_assert_eq!(stepped.actions, vec![]);
+            }
         }
     }
 

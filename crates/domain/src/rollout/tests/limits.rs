@@ -24,6 +24,67 @@ fn what_is_broken_or_burns_does_not_wait() {
     assert_eq!(story.state.phase, Phase::Running, "a limit does");
 }
 
+impl Story {
+    /// The loop turns so many times, a second apart.
+    fn turn(&mut self, seconds: i64) -> &mut Self {
+        for _ in 0..seconds {
+            self.now = self.now.plus(Span::from_secs(1));
+            self.look();
+        }
+        self
+    }
+}
+
+#[test]
+fn what_is_broken_does_not_wait_for_the_next_check() {
+    let mut story = Story::of(plan(), json!([sustained(json!({"checks": 3}))]));
+    let checked = story.look().state.clone();
+    for reason in [Reason::OverLimit, Reason::BudgetBurns, Reason::WorseThanControl] {
+        story.see_because("error", Outcome::Fail, reason).turn(10);
+        assert_eq!(story.state, checked, "{reason:?}");
+    }
+    story.see_because("error", Outcome::Fail, Reason::Breaker).turn(1);
+    assert_eq!(story.state.phase, Phase::RollingBack);
+    assert!(story.summary.contains("error"), "{}", story.summary);
+}
+
+/// Two signals: one whose breaker does this, one that goes back after a breach
+/// that three checks see.
+fn two(action: &str) -> Story {
+    let mut other = sustained(json!({"checks": 3}));
+    other["name"] = json!("other");
+    let broken = json!({"name": "error", "kind": "rate", "limit": "5%", "action": action});
+    let mut story = Story::of(plan(), json!([broken, other]));
+    story.see("other", Outcome::Fail).look();
+    story.see_because("error", Outcome::Fail, Reason::Breaker).turn(1);
+    story
+}
+
+#[test]
+fn between_checks_a_breaker_pauses_once_and_nothing_else_is_counted() {
+    let mut story = two("pause");
+    assert_eq!(story.cause(), Some(PauseCause::Signal));
+    let paused = story.state.clone();
+    story.turn(50);
+    assert_eq!(story.state, paused, "no check was due, so no breach lasts longer");
+    assert_eq!(story.state.breaches["other"].checks, 1);
+    assert_eq!(story.state.last_check, Some(START), "checks keep their times");
+    story.wait("2m");
+    assert_eq!(story.state.phase, Phase::RollingBack);
+}
+
+#[test]
+fn an_accepted_or_only_told_breaker_makes_nothing_due() {
+    let mut story = two("pause");
+    story.see("other", Outcome::Hold).tell(Command::Resume).unwrap().look();
+    let going_on = story.state.clone();
+    assert_eq!(going_on.phase, Phase::Running);
+    story.turn(50);
+    assert_eq!(story.state, going_on);
+    let story = two("notify");
+    assert_eq!(story.state.notified.len(), 0, "told at the next check");
+}
+
 #[test]
 fn checks_in_a_row_are_those_that_could_tell() {
     let mut story = Story::of(plan(), json!([sustained(json!({"checks": 3}))]));
