@@ -150,3 +150,17 @@ fn failures_say_what_where_and_how_to_mend() {
     .collect();
     insta::assert_snapshot!(said.join("\n"));
 }
+
+#[test]
+fn bytes_that_are_no_text_are_named_by_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("e.yaml"), POLICY).unwrap();
+    std::fs::write(folder.path().join("odd.jsonl"), b"\n\xff\xfe\n").unwrap();
+    let output = tidegate(
+        folder.path(),
+        &["experiment", "run", "--policy", "e.yaml", "--data", "odd.jsonl"],
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`odd.jsonl` line 2: it is not text"), "{said}");
+}

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Longest policy file read, in bytes.
 const MAX_POLICY: u64 = 1 << 20;
+/// Most requests a day that are believed.
+const MAX_REQUESTS: f64 = 1e12;
 
 /// Which plan, at which traffic.
 #[derive(Debug, Args)]
@@ -40,10 +42,10 @@ pub struct Plan {
 /// Asks and prints.
 pub async fn run(run: &Run, args: Plan) -> Result<Exit, Failure> {
     if let Some(per_day) = args.requests_per_day
-        && !(per_day.is_finite() && per_day >= 0.0)
+        && !(0.0..=MAX_REQUESTS).contains(&per_day)
     {
-        return Err(Failure::usage(format!("`--requests-per-day {per_day}` cannot be"))
-            .fix("give a number that is not negative"));
+        return Err(Failure::usage(format!("`--requests-per-day` cannot be {per_day:?}"))
+            .fix(format!("give a number from 0 to {MAX_REQUESTS}")));
     }
     let report = forecast(run, &args).await?;
     run.out.one(&report, |out| text(out, &report))?;

@@ -126,6 +126,7 @@ fn wrong(error: &serde_json::Error) -> Wrong {
         "expected value" | "expected ident" => {
             "this is no JSON value; `NaN` and infinities are none, leave out what was not measured"
         }
+        "number out of range" => "the number is out of range; leave out what was not measured",
         eof if eof.starts_with("EOF") => {
             "the line ends in the middle; write one whole JSON object a line"
         }

@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// Longest line, in bytes. One outcome has a few hundred.
 const MAX_LINE: u64 = 1 << 20;
+/// What some editors put before the first line of a text in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 /// Bytes read at once.
 const BUFFER: usize = 1 << 18;
 
@@ -86,10 +88,14 @@ impl<W: FnMut(&Look)> Replay<'_, W> {
             if bytes.len() as u64 > MAX_LINE {
                 return Err(Fault::at(number, "the line is longer than 1 MiB; one outcome is not"));
             }
-            if bytes.iter().all(u8::is_ascii_whitespace) {
+            let line = match bytes.strip_prefix(MARK) {
+                Some(line) if number == 1 => line,
+                _ => &bytes,
+            };
+            if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            if self.is_decided_by(number, &bytes)? {
+            if self.is_decided_by(number, line)? {
                 break;
             }
         }
