@@ -21,6 +21,7 @@ mod ranks;
 mod report;
 mod rng;
 mod rules;
+mod tick;
 mod trace;
 mod world;
 
@@ -31,6 +32,7 @@ const HELP: &str = "\
 verdicts [--family F,..] [--rule R,..] [--runs N] [--seed S] [--jobs N] [--only TEXT]
          [--truth T,..] [--cap N] [--promote|--no-promote] [--output table|json]
 verdicts --quick [--seed S] [--jobs N] [--output table|json]
+verdicts --tick [N] [--sticky] [--seed S]
 
   --family      which families of scenarios; all if absent
   --rule        which rules (tidegate)
@@ -45,6 +47,9 @@ verdicts --quick [--seed S] [--jobs N] [--output table|json]
   --no-promote  never
   --quick       few rollouts of all families by Tidegate's rule, in about a minute
                 of one core; status 1 if a promise is broken
+  --tick        cost of a look with eight signals after so many outcomes
+                (1000000), beside a floor in the same run; and memory
+  --sticky      with --tick: answers of a user stick together
   --output      a table, or one JSON document
 ";
 
@@ -68,6 +73,18 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
+    if words.iter().any(|w| w == "--tick") {
+        return match read_tick(&words).and_then(tick::measure) {
+            Ok(said) => {
+                print!("{said}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("error: {why}");
+                ExitCode::from(2)
+            }
+        };
+    }
     match read(&words).and_then(|asked| run(&asked)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -76,6 +93,26 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn read_tick(words: &[String]) -> Result<tick::Plan, String> {
+    let mut plan = tick::Plan { outcomes: 1_000_000, sticky: false, seed: 1 };
+    let mut words = words.iter().peekable();
+    let number =
+        |word: &str| word.parse::<u64>().map_err(|_| format!("`{word}` is not a whole number"));
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--tick" => {
+                if let Some(n) = words.next_if(|w| !w.starts_with("--")) {
+                    plan.outcomes = number(n)?.clamp(1, 1_000_000_000);
+                }
+            }
+            "--sticky" => plan.sticky = true,
+            "--seed" => plan.seed = number(words.next().ok_or("`--seed` needs a value")?)?,
+            _ => return Err(format!("`--tick` has no option `{word}`; see `verdicts --help`")),
+        }
+    }
+    Ok(plan)
 }
 
 fn read(words: &[String]) -> Result<Asked, String> {
