@@ -118,7 +118,7 @@ pub struct Control {
     pub(crate) heard: Notify,
     /// Wakes the loop of [`reconcile`].
     pub(crate) wake: Notify,
-    pub(crate) evidence: Mutex<BTreeMap<domain::ids::RolloutId, evidence::Evidence>>,
+    pub(crate) evidence: evidence::Kept,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
@@ -162,7 +162,7 @@ impl Control {
             signing_log: Mutex::new(()),
             heard: Notify::new(),
             wake: Notify::new(),
-            evidence: Mutex::new(BTreeMap::new()),
+            evidence: evidence::Kept::default(),
             looked_at: std::sync::Mutex::new(None),
         });
         control.start_new_apps().await?;

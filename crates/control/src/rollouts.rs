@@ -46,10 +46,12 @@ impl Control {
         for _ in 0..MAX_RETRIES {
             let now = self.clock.now();
             let record = self.rollout_record(id).await?;
-            if record.doc.state.phase.is_final() || !self.is_due(&record.doc, now) {
+            if record.doc.state.phase.is_final()
+                || !(self.is_due(&record.doc, now) || self.is_broken(&record.doc, now).await?)
+            {
                 return Ok(());
             }
-            let mut seen = self.evidence(&record.doc, now).await?;
+            let Some(mut seen) = self.evidence(&record.doc, now).await? else { return Ok(()) };
             self.settled(&record.doc, &mut seen.observation, now);
             self.judge_external(&record.doc, &mut seen.observation, now).await?;
             let stepped = step(&record.doc.state, &seen.observation, now);
@@ -76,7 +78,7 @@ impl Control {
             tx.create(Kind::Tick, tick, &stepped.report, Index::none().parent(id));
             match self.store_turn(tx, &record, next, turn).await {
                 Ok(_) if final_now => {
-                    self.forget_evidence(id).await;
+                    self.forget_evidence(id);
                     return Ok(());
                 }
                 Ok(_) => return Ok(()),
@@ -88,7 +90,7 @@ impl Control {
         Ok(())
     }
 
-    /// A look is due when the plan says so, when something is settling, or when
+    /// A look is due (breakers aside, see [`Self::is_broken`]) when the plan says so, when something is settling, or when
     /// the clock was set back: limits must not wait until it has caught up.
     fn is_due(&self, record: &RolloutRecord, now: Timestamp) -> bool {
         let settling = matches!(record.state.phase, Phase::Promoting | Phase::RollingBack);

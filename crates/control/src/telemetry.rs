@@ -42,7 +42,7 @@ impl Control {
             return Ok(Ingested::default());
         }
         let ingested = self.store.ingest(&batch, self.clock.now()).await?;
-        self.recall_answers(&batch.cells).await;
+        self.recall_answers(&batch.cells);
         Ok(ingested)
     }
 

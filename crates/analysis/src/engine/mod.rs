@@ -134,6 +134,20 @@ impl Engine {
         self.signals.iter_mut().map(|signal| signal.verdict(now, place)).collect()
     }
 
+    /// True if a breaker could stop this rollout: then it is worth asking what
+    /// is [`Self::broken`] between looks.
+    pub fn can_break(&self) -> bool {
+        self.signals.iter().any(|signal| signal.breaker().is_some())
+    }
+
+    /// Signals whose breaker has tripped and whose action stops something, by
+    /// name. Breakers know no grid: this is as of the last outcome, and asking
+    /// changes nothing. [`Self::look`] says the same in its verdicts.
+    pub fn broken(&self) -> impl Iterator<Item = &str> {
+        let breakers = self.signals.iter().filter_map(SignalState::breaker);
+        breakers.filter_map(|(name, broken)| broken.then_some(name))
+    }
+
     /// Risk of a false stop that has been spent so far.
     pub fn spent(&self) -> f64 {
         self.signals.iter().map(SignalState::spent).sum()

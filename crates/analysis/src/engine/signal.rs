@@ -146,6 +146,13 @@ impl SignalState {
         self.control.n.saturating_add(self.candidate.n)
     }
 
+    /// The signal's name and whether it is broken now, if it has a breaker whose
+    /// trip stops something.
+    pub(super) fn breaker(&self) -> Option<(&str, bool)> {
+        let stops = self.watch.can_break() && self.signal.action != SignalAction::Notify;
+        stops.then(|| (self.signal.name.as_str(), self.watch.is_broken()))
+    }
+
     pub(super) fn risk(&self) -> f64 {
         self.risk
     }

@@ -162,6 +162,11 @@ impl Watch {
         }
     }
 
+    /// True if there is a breaker that can trip.
+    pub fn can_break(&self) -> bool {
+        self.breaker.is_some()
+    }
+
     /// True if something is broken now: no need to wait for the next look.
     pub fn is_broken(&self) -> bool {
         self.breaker.as_ref().is_some_and(|breaker| breaker.tripped().is_some())

@@ -78,7 +78,7 @@ impl Answers {
         Ok((all.answered(state), all.harm))
     }
 
-    /// A cell of this second changed.
+    /// A cell of this second changed: what was settled with it is read anew.
     pub(super) fn recall(&mut self, second: i64) {
         if self.until.is_some_and(|until| second < until) {
             *self = Self::default();
