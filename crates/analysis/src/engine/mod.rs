@@ -25,7 +25,7 @@ use crate::outcome::Outcome;
 use domain::policy::RolloutPolicy;
 use domain::units::Timestamp;
 use domain::verdict::Verdict;
-use signal::{Context, SignalState};
+use signal::{Context, Shared, SignalState};
 
 /// A signal has ended when so many outcomes of the others came without one.
 const ENDED_AFTER: u64 = 500;
@@ -34,6 +34,9 @@ const ENDED_AFTER_SHARE: f64 = 0.1;
 /// Share of its unspent risk that a signal keeps when it has ended, should it
 /// come back.
 const KEPT: f64 = 0.1;
+
+/// The signal that says whether an answer failed.
+const FAILURES: &str = "error";
 
 /// Where in the rollout a look is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,16 @@ impl Engine {
         let all: f64 = policy.signals.iter().map(weight).sum();
         let part = |signal| if all > 0.0 { risk * weight(signal) / all } else { 0.0 };
         let signals = policy.signals.iter();
+        let failures = |signal: &domain::policy::Signal| {
+            signal.name == FAILURES
+                && signal.kind == domain::policy::SignalKind::Rate
+                && signal::compares(signal)
+        };
+        let shared = Shared {
+            false_promote: policy.risk.false_promote.0,
+            compared: signals.clone().filter(|signal| signal::compares(signal)).count(),
+            failures_judged: policy.signals.iter().any(failures),
+        };
         Self {
             start,
             every: policy.check_every.millis().max(1),
@@ -80,7 +93,7 @@ impl Engine {
                 .planned
                 .map(|plan| (plan.requests as f64, plan.duration.millis() as f64)),
             signals: signals
-                .map(|signal| SignalState::new(signal, part(signal), policy.risk.false_promote.0))
+                .map(|signal| SignalState::new(signal, part(signal), &shared))
                 .collect(),
             due: None,
             latest: start,

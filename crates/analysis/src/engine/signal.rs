@@ -30,8 +30,8 @@ pub const SILENT_AFTER: f64 = 13.8;
 /// Evidence at which a rate's and another signal's risk begins to be spent.
 const RATE_ONSET: f64 = 1.0;
 const VALUE_ONSET: f64 = 4.0;
-/// A candidate whose numbers lean towards harm as much as by chance in one of so
-/// many looks is not promoted at this one.
+/// A candidate whose numbers lean towards harm as much as they would by chance
+/// in this share of the looks, over all signals, is not promoted at such a look.
 const LEANING: f64 = 0.15;
 /// Share of the risk of a wrong promotion that goes to showing that bad answers
 /// are rare; the rest compares with control.
@@ -45,6 +45,15 @@ pub(super) fn compares(signal: &Signal) -> bool {
 /// Draws a key needs before the tests of these signals exist.
 pub(super) fn repetitions_at_first(signals: &[SignalState]) -> usize {
     signals.iter().map(SignalState::repetitions_wanted).max().unwrap_or(0)
+}
+
+/// What all signals of one policy share.
+pub(super) struct Shared {
+    pub false_promote: f64,
+    /// Signals that compare with control.
+    pub compared: usize,
+    /// A signal of its own compares how many answers failed.
+    pub failures_judged: bool,
 }
 
 /// What all signals of one outcome share.
@@ -81,6 +90,8 @@ pub(super) struct SignalState {
     /// Risk of a false stop that is this signal's.
     risk: f64,
     false_promote: f64,
+    leaning: f64,
+    failures_judged: bool,
     ended: bool,
     control: Arm,
     candidate: Arm,
@@ -102,10 +113,12 @@ pub(super) struct SignalState {
 }
 
 impl SignalState {
-    pub(super) fn new(signal: &Signal, risk: f64, false_promote: f64) -> Self {
+    pub(super) fn new(signal: &Signal, risk: f64, shared: &Shared) -> Self {
         Self {
             risk,
-            false_promote,
+            false_promote: shared.false_promote,
+            leaning: LEANING / shared.compared.max(1) as f64,
+            failures_judged: shared.failures_judged,
             ended: false,
             control: Arm::default(),
             candidate: Arm::default(),
@@ -275,7 +288,8 @@ impl SignalState {
         }
         let bad = badness(self.signal.kind, self.signal.worse, value);
         self.scorer.learn(bad, outcome.segment);
-        if let Some(margin) = &mut self.margin {
+        let judged = margin_for(&self.margin, self.failures_judged, value).is_some();
+        if let Some(margin) = self.margin.as_mut().filter(|_| judged) {
             let forgiven = margin.forgiven(value, shows);
             margin.learn(forgiven, outcome.segment);
         }
@@ -292,7 +306,7 @@ impl SignalState {
         } else if !context.sticky {
             tests.worse.toss(None, share, score, shows);
         }
-        let Some(margin) = &self.margin else { return };
+        let Some(margin) = margin_for(&self.margin, self.failures_judged, value) else { return };
         let coin = margin.coin(margin.forgiven(value, shows), share, segment);
         match (tests.sticky, margin.is_rate()) {
             (true, true) => {
@@ -346,7 +360,10 @@ impl SignalState {
         let bad = |value| badness(self.signal.kind, self.signal.worse, value);
         let worse = self.scorer.difference(bad(candidate), bad(control), outcome.segment);
         tests.worse.toss(key, 0.5, worse.abs(), worse > 0);
-        let Some(margin) = &self.margin else { return };
+        let Some(margin) = margin_for(&self.margin, self.failures_judged, candidate.max(control))
+        else {
+            return;
+        };
         let discordant = pairs.differing / pairs.compared;
         let (forgiven, control) =
             (margin.forgiven(candidate, true), margin.forgiven(control, false));
@@ -416,7 +433,7 @@ impl SignalState {
     /// Shown not to be worse by the notice, at the risk of a wrong promotion.
     /// While the numbers lean towards harm, what was shown waits.
     fn is_not_worse(&self) -> bool {
-        if self.tests.as_ref().is_some_and(|tests| tests.worse.leaning() < LEANING) {
+        if self.tests.as_ref().is_some_and(|tests| tests.worse.leaning() < self.leaning) {
             return false;
         }
         let compared = self.tests.as_ref().is_some_and(|tests| tests.not_worse.stopped());
@@ -476,4 +493,10 @@ impl SignalState {
             (few, more) => Some(few.max(more.unwrap_or(0))),
         }
     }
+}
+
+/// What is compared with the notice. Failed answers are left out where a signal
+/// of their own has its notice for them: no factor makes them slower.
+fn margin_for(margin: &Option<NotWorse>, failures_judged: bool, value: f64) -> Option<&NotWorse> {
+    margin.as_ref().filter(|_| value.is_finite() || !failures_judged)
 }
