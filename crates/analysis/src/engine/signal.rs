@@ -5,8 +5,8 @@ use super::interval;
 use super::judged::Judged;
 use super::numbers::Arm;
 use crate::labels::rare::Rare;
-use crate::labels::resalt::{self, Draws};
-use crate::labels::score::{NotWorse, Scorer, UNIT, badness};
+use crate::labels::resalt::{self, Draws, mix};
+use crate::labels::score::{NotWorse, Scorer, badness};
 use crate::labels::spend::Schedule;
 use crate::labels::test::Test;
 use crate::outcome::{Outcome, Side};
@@ -14,13 +14,13 @@ use crate::watch::{Reading, Watch, Watched};
 use domain::policy::{Signal, SignalAction, SignalKind, Worse};
 use domain::units::Timestamp;
 use domain::verdict::{Outcome as Result, Reason, Verdict};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Most answers that wait for the other arm's answer to the same input; beyond,
 /// the oldest is given up.
 pub const MAX_PENDING: usize = 10_000;
 /// Most inputs whose pairs are remembered so that they count once, and most
-/// subjects whose first bad answer is.
+/// subjects that are remembered so that each counts once.
 pub const MAX_INPUTS: usize = 100_000;
 /// Share of unusable numbers above which nothing is concluded from the rest.
 pub const UNUSABLE_SHARE: f64 = 0.01;
@@ -64,13 +64,15 @@ pub(super) struct Context {
     pub key: u64,
 }
 
-/// The tests against control, made with the first outcome: only then it is known
-/// whether outcomes stick together.
+/// The tests against control, made with the first outcome, and again when the
+/// first comes that sticks to others: only then it is known that some do.
 #[derive(Debug, Clone)]
 struct Tests {
     sticky: bool,
     worse: Test,
     not_worse: Test,
+    /// Risks that tests before these have spent.
+    before: (f64, f64),
 }
 
 /// Pairs: answers of both arms to one input.
@@ -103,8 +105,8 @@ pub(super) struct SignalState {
     margin: Option<NotWorse>,
     rare: Option<Rare>,
     pairs: Pairs,
-    /// Subjects whose first bad answer was counted.
-    bad_subjects: HashSet<u64>,
+    /// The candidate's subjects, and whether a bad answer of theirs was counted.
+    subjects: HashMap<u64, bool>,
     /// Outcomes of the candidate to be expected since its last one.
     quiet: f64,
     /// Outcomes of the most measured signal at this one's last outcome.
@@ -133,7 +135,7 @@ impl SignalState {
                 .filter(|_| signal.kind == SignalKind::Rate)
                 .map(|notice| Rare::new(signal, notice)),
             pairs: Pairs::default(),
-            bad_subjects: HashSet::new(),
+            subjects: HashMap::new(),
             quiet: 0.0,
             last_measured: 0,
             worse: false,
@@ -171,7 +173,7 @@ impl SignalState {
     }
 
     pub(super) fn spent(&self) -> f64 {
-        self.tests.as_ref().map_or(0.0, |tests| tests.worse.spent())
+        self.tests.as_ref().map_or(0.0, |tests| tests.worse.spent() + tests.before.0)
     }
 
     pub(super) fn goes_on(&self) -> bool {
@@ -229,9 +231,7 @@ impl SignalState {
                     false => Reading::Number(value),
                 };
                 self.watch.add(context.at, outcome.step, reading);
-                if let Some(rare) = &mut self.rare {
-                    rare.add(badness(self.signal.kind, self.signal.worse, value) > 0.0);
-                }
+                self.count_rare(outcome.unit, value);
             }
             Side::Baseline => {
                 self.control.add(self.signal.kind, value, served);
@@ -264,35 +264,80 @@ impl SignalState {
     }
 
     fn compare(&mut self, outcome: &Outcome, value: f64, context: &Context, draws: &Draws) {
-        if self.tests.is_none() {
-            let onset = match self.signal.kind {
-                SignalKind::Rate => RATE_ONSET,
-                _ => VALUE_ONSET,
-            };
-            let schedule = Schedule { onset, steady: false };
-            let steady = Schedule { onset, steady: true };
-            let sticky = context.sticky;
-            // Rates against a margin count a subject's first bad answer, so
-            // their coins are independent.
-            let repeats = sticky && self.signal.kind != SignalKind::Rate;
-            self.tests = Some(Tests {
-                sticky,
-                worse: Test::new(schedule, self.risk.max(1e-6), sticky, true),
-                not_worse: Test::new(steady, self.false_promote, repeats, false),
-            });
+        if self.tests.as_ref().is_none_or(|tests| context.sticky && !tests.sticky) {
+            self.make_tests(context.sticky);
         }
         let shows = outcome.side == Side::Candidate;
         match outcome.pair {
-            Some(pair) => self.compare_pair(pair, outcome, value, draws),
-            None => self.compare_one(outcome, value, context, draws),
+            Some(pair) => {
+                // Both are learned at once, the lower one first: what was known
+                // when a pair is scored does not tell which arm came first.
+                let Some(other) = self.compare_pair(pair, outcome, value, draws) else { return };
+                let both = if value <= other { [value, other] } else { [other, value] };
+                let sides = if value <= other { [shows, !shows] } else { [!shows, shows] };
+                for (value, shows) in both.into_iter().zip(sides) {
+                    self.learn(value, shows, outcome.segment);
+                }
+            }
+            None => {
+                self.compare_one(outcome, value, context, draws);
+                self.learn(value, shows, outcome.segment);
+            }
         }
-        let bad = badness(self.signal.kind, self.signal.worse, value);
-        self.scorer.learn(bad, outcome.segment);
+    }
+
+    fn learn(&mut self, value: f64, shows: bool, segment: Option<u64>) {
+        self.scorer.learn(badness(self.signal.kind, self.signal.worse, value), segment);
         let judged = margin_for(&self.margin, self.failures_judged, value).is_some();
         if let Some(margin) = self.margin.as_mut().filter(|_| judged) {
             let forgiven = margin.forgiven(value, shows);
-            margin.learn(forgiven, outcome.segment);
+            margin.learn(forgiven, segment);
         }
+    }
+
+    /// Counts an answer of the candidate towards "bad ones are rare". A subject
+    /// counts once, and once more when its first bad answer is not its first:
+    /// its answers are not independent.
+    fn count_rare(&mut self, unit: Option<u64>, value: f64) {
+        let Some(rare) = &mut self.rare else { return };
+        let bad = badness(self.signal.kind, self.signal.worse, value) > 0.0;
+        let room = self.subjects.len() < MAX_INPUTS;
+        let counts = match unit.map(|unit| (unit, self.subjects.get_mut(&unit))) {
+            None => true,
+            Some((_, Some(counted))) => bad && !std::mem::replace(counted, bad || *counted),
+            Some((unit, None)) if room => self.subjects.insert(unit, bad).is_none(),
+            Some((_, None)) => bad,
+        };
+        if counts {
+            rare.add(bad);
+        }
+    }
+
+    /// Tests that begin now. What tests before them have shown stands, and what
+    /// they have spent is gone.
+    fn make_tests(&mut self, sticky: bool) {
+        let onset = match self.signal.kind {
+            SignalKind::Rate => RATE_ONSET,
+            _ => VALUE_ONSET,
+        };
+        let schedule = Schedule { onset, steady: false };
+        let steady = Schedule { onset, steady: true };
+        let worse = Test::new(schedule, self.risk.max(1e-6), sticky, true);
+        let not_worse = Test::new(steady, self.false_promote, sticky, false);
+        let mut tests = Tests { sticky, worse, not_worse, before: (0.0, 0.0) };
+        if let Some(old) = self.tests.take() {
+            tests.before = old.before;
+            // A test that has stopped stays: what was shown is shown.
+            match old.worse.stopped() {
+                true => tests.worse = old.worse,
+                false => tests.before.0 += old.worse.spent(),
+            }
+            match old.not_worse.stopped() {
+                true => tests.not_worse = old.not_worse,
+                false => tests.before.1 += old.not_worse.spent(),
+            }
+        }
+        self.tests = Some(tests);
     }
 
     fn compare_one(&mut self, outcome: &Outcome, value: f64, context: &Context, draws: &Draws) {
@@ -307,29 +352,33 @@ impl SignalState {
             tests.worse.toss(None, share, score, shows);
         }
         let Some(margin) = margin_for(&self.margin, self.failures_judged, value) else { return };
+        if tests.sticky && margin.is_rate() {
+            let u = mix(context.key ^ mix(self.control.n + self.candidate.n));
+            let u = (u >> 11) as f64 / (1_u64 << 53) as f64;
+            let coin = margin.thinned_coin(bad > 0.0, shows, share, segment, u);
+            tests.not_worse.toss(Some(draws), coin.p, coin.score, shows);
+            return;
+        }
         let coin = margin.coin(margin.forgiven(value, shows), share, segment);
-        match (tests.sticky, margin.is_rate()) {
-            (true, true) => {
-                let first = bad > 0.0
-                    && self.bad_subjects.len() < MAX_INPUTS
-                    && self.bad_subjects.insert(context.key);
-                if first {
-                    tests.not_worse.toss(None, coin.p, -(UNIT as i32), shows);
-                }
-            }
-            (true, false) => tests.not_worse.toss(Some(draws), coin.p, coin.score, shows),
-            (false, _) if !context.sticky => {
-                tests.not_worse.toss(None, coin.p, coin.score, shows);
-            }
-            (false, _) => {}
+        if tests.sticky {
+            tests.not_worse.toss(Some(draws), coin.p, coin.score, shows);
+        } else if !context.sticky {
+            tests.not_worse.toss(None, coin.p, coin.score, shows);
         }
     }
 
     /// Both answers to one input make one coin: which of them is worse?
-    fn compare_pair(&mut self, pair: u64, outcome: &Outcome, value: f64, draws: &Draws) {
+    /// The other answer, if this one completes a pair that counts.
+    fn compare_pair(
+        &mut self,
+        pair: u64,
+        outcome: &Outcome,
+        value: f64,
+        draws: &Draws,
+    ) -> Option<f64> {
         let pairs = &mut self.pairs;
         let other = match pairs.waiting.get(&pair) {
-            Some((side, _)) if *side == outcome.side => return,
+            Some((side, _)) if *side == outcome.side => return None,
             Some(_) => pairs.waiting.remove(&pair),
             None => None,
         };
@@ -341,12 +390,12 @@ impl SignalState {
                     pairs.waiting.remove(&oldest);
                 }
             }
-            return;
+            return None;
         };
         if let Some(input) = outcome.input {
             let new = pairs.inputs.len() < MAX_INPUTS && pairs.inputs.insert(input);
             if !new {
-                return;
+                return None;
             }
         }
         let (candidate, control) = match outcome.side {
@@ -355,31 +404,38 @@ impl SignalState {
         };
         pairs.compared += 1.0;
         pairs.differing += f64::from(u8::from(candidate != control));
-        let Some(tests) = &mut self.tests else { return };
+        let tests = self.tests.as_mut()?;
         let key = tests.sticky.then_some(draws);
         let bad = |value| badness(self.signal.kind, self.signal.worse, value);
         let worse = self.scorer.difference(bad(candidate), bad(control), outcome.segment);
         tests.worse.toss(key, 0.5, worse.abs(), worse > 0);
-        let Some(margin) = margin_for(&self.margin, self.failures_judged, candidate.max(control))
-        else {
-            return;
+        let worst = candidate.max(control);
+        let Some(margin) = margin_for(&self.margin, self.failures_judged, worst) else {
+            return Some(other);
         };
         let discordant = pairs.differing / pairs.compared;
-        let (forgiven, control) =
+        let (forgiven, forgiven_control) =
             (margin.forgiven(candidate, true), margin.forgiven(control, false));
-        let (coin, fewer) = margin.pair_coin(forgiven, control, discordant, outcome.segment);
-        let key = key.filter(|_| !margin.is_rate());
+        let (coin, fewer) =
+            margin.pair_coin(forgiven, forgiven_control, discordant, outcome.segment);
         tests.not_worse.toss(key, coin.p, coin.score, fewer);
+        Some(other)
     }
 
     /// A look of the grid.
     pub(super) fn look(&mut self, plan: Option<f64>) {
         if let Some(tests) = &mut self.tests {
             if self.risk > 0.0 {
-                tests.worse.look(self.risk, plan);
+                let left = self.risk - tests.before.0;
+                if left > 0.0 {
+                    tests.worse.look(left, plan);
+                }
             }
             let rare = self.rare.map_or(0.0, |_| RARE_PART);
-            tests.not_worse.look(self.false_promote * (1.0 - rare), plan);
+            let left = self.false_promote * (1.0 - rare) - tests.before.1;
+            if left > 0.0 {
+                tests.not_worse.look(left, plan);
+            }
             let stopped = tests.worse.stopped() && compares(&self.signal);
             self.worse = self.worse
                 || (stopped && interval::matters(&self.signal, &self.candidate, &self.control));

@@ -44,6 +44,14 @@ impl Events {
         self.events / (self.outcomes + PRIOR_OUTCOMES)
     }
 
+    /// The share if it is somewhat higher than seen so far: one event and one
+    /// standard error more.
+    fn cautious(self) -> f64 {
+        let n = self.outcomes + PRIOR_OUTCOMES;
+        let share = ((self.events + 1.0) / n).min(1.0);
+        (share + (share * (1.0 - share) / n).sqrt()).min(1.0)
+    }
+
     fn add(&mut self, event: bool) {
         self.events += f64::from(u8::from(event));
         self.outcomes += 1.0;
@@ -255,11 +263,57 @@ impl NotWorse {
     /// ratio of the rates; both rates follow from the pooled one, which knows
     /// no labels.
     fn rate_coin(&self, events: Events, bad: bool, share: f64) -> Coin {
-        let (control, candidate) = self.rates(events.share(), share);
+        let (control, candidate) = self.cautious_rates(events, share);
         let odds = if bad { candidate / control } else { (1.0 - candidate) / (1.0 - control) };
         let p = share * odds / (1.0 - share + share * odds);
         let score = units(f64::from(u8::from(bad))) - units(events.share());
         Coin { p, score: -score }
+    }
+
+    /// [`Self::rates`] as far as they are known from these events.
+    ///
+    /// A ratio of bad answers holds at every level. Other margins make a ratio
+    /// that grows without bounds as control's rate goes to zero, so a rate that
+    /// is hardly known is taken as higher and never as zero.
+    fn cautious_rates(&self, events: Events, share: f64) -> (f64, f64) {
+        if let (Notice::Times(_), Worse::Higher) = (self.notice, self.worse) {
+            return self.rates(events.share(), share);
+        }
+        let (control, candidate) = self.rates(events.cautious(), share);
+        let least = (1.0 / (events.outcomes + PRIOR_OUTCOMES)).min(0.5);
+        let control = control.max(least);
+        (control, candidate.max(self.worse_than(control)))
+    }
+
+    /// The candidate's rate of bad answers if it is worse than control's by
+    /// just the notice.
+    fn worse_than(&self, control: f64) -> f64 {
+        let candidate = match (self.notice, self.worse) {
+            (Notice::Times(times), Worse::Higher) => control * times,
+            (Notice::Times(times), Worse::Lower) => 1.0 - times * (1.0 - control),
+            (Notice::By(by), _) => control + by.0,
+        };
+        candidate.clamp(1e-6, 1.0 - 1e-6)
+    }
+
+    /// The coin of an answer of a subject that sticks to one arm, for rates.
+    ///
+    /// Answers of one subject are no coins of their own, so they are tested as
+    /// scores, and the harm that would matter is taken off: of the candidate's
+    /// bad answers only as many count as control would have had of them.
+    /// `u`, uniform in [0, 1), says which.
+    pub fn thinned_coin(
+        &self,
+        bad: bool,
+        shows: bool,
+        share: f64,
+        segment: Option<u64>,
+        u: f64,
+    ) -> Coin {
+        let Margin::Rate(events) = &self.how else { return Coin { p: share, score: 0 } };
+        let (control, candidate) = self.cautious_rates(*events.of(segment), share);
+        let counts = bad && (!shows || u * candidate < control);
+        Coin { p: share, score: units(control) - units(f64::from(u8::from(counts))) }
     }
 
     /// Rates of bad answers if the candidate is worse by just the notice and
@@ -274,12 +328,7 @@ impl NotWorse {
             (Notice::By(by), _) => pooled - share * by.0,
         };
         let control = control.clamp(1e-6, 1.0 - 1e-6);
-        let candidate = match (self.notice, self.worse) {
-            (Notice::Times(times), Worse::Higher) => control * times,
-            (Notice::Times(times), Worse::Lower) => 1.0 - times * (1.0 - control),
-            (Notice::By(by), _) => control + by.0,
-        };
-        (control, candidate.clamp(1e-6, 1.0 - 1e-6))
+        (control, self.worse_than(control))
     }
 
     /// The coin of two answers to one input, if they differ; `fewer` says
