@@ -310,3 +310,37 @@ async fn a_restart_at_any_look_changes_nothing() {
     assert_eq!(view.phase, Phase::Promoted);
     assert_eq!(house.control.git_status(&house.ana()).await.unwrap().drift, Vec::new());
 }
+
+#[tokio::test]
+async fn what_is_broken_goes_back_within_seconds_however_rare_the_checks() {
+    let mut files = common::files();
+    let plan = "apiVersion: tidegate/v1
+subject: user
+check_every: 60s
+steps:
+  - weight: {share: 50%, hold: 10h}
+  - promote: {}
+signals:
+  - {name: rejected, kind: rate, worse: higher, limit: 5%, sustained: {checks: 5}, action: rollback}
+missing: {hold_for: 5m, then: pause}
+";
+    files.insert("apps/greeter/rollout.yaml".to_owned(), plan.as_bytes().to_vec());
+    let house = House::with(files).await;
+    let change = house.propose("Insult {{ name }}.\n").await;
+    let rollout = house.approve(change).await;
+    house.pass(1000).await;
+    let checked = house.control.rollout(&house.omar(), rollout).await.unwrap();
+    assert_eq!(checked.phase, Phase::Running);
+    // Enough that ten of them are the candidate's, straight after a check.
+    house.traffic(30, |arm, _| arm == Arm::Candidate).await;
+    let mut turns = 0;
+    while house.control.rollout(&house.omar(), rollout).await.unwrap().phase == Phase::Running {
+        turns += 1;
+        assert!(turns <= 4, "still running {turns} seconds after ten straight failures");
+        house.pass(1000).await;
+    }
+    let view = house.control.rollout(&house.omar(), rollout).await.unwrap();
+    assert!(matches!(view.phase, Phase::RollingBack | Phase::RolledBack), "{view:#?}");
+    let signal = view.report.unwrap().signals.remove(0);
+    assert_eq!(signal.verdict.reason, domain::verdict::Reason::Breaker);
+}

@@ -20,6 +20,8 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Share of the risk of a wrong promotion with which the engine shows that bad
 /// answers are rare.
 const RARE_PART: f64 = 0.2;
+/// Halvings after which a forecast has settled.
+const FIXED_POINT_STEPS: u32 = 40;
 
 /// One step at the app's traffic. Times in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -147,19 +149,37 @@ impl<'a> Walk<'a> {
         weight: Share,
     ) -> Option<f64> {
         let measured = self.per_second * weight.fraction() * watched.baseline.coverage;
+        let elapsed: f64 = stages.iter().filter_map(|stage| stage.lasts).sum();
         let by = |proof: Proof<'_>| {
             let had: f64 = stages
                 .iter()
                 .map(|stage| self.intake(stage))
                 .map(|in_it| in_it.answers * watched.baseline.coverage * (proof.nats)(in_it.share))
                 .sum();
-            time_for(proof.wanted - had, measured * (proof.nats)(weight.fraction()))
+            let rate = measured * (proof.nats)(weight.fraction());
+            let ahead = |seconds| if proof.spends { self.withheld(elapsed + seconds) } else { 0.0 };
+            // The longer it takes, the less of the risk is withheld: meet half-way.
+            let mut time = time_for(proof.wanted - had, rate)?;
+            for _ in 0..FIXED_POINT_STEPS {
+                time = 0.5 * (time + time_for(proof.wanted + ahead(time) - had, rate)?);
+            }
+            Some(time)
         };
         let proofs = watched.proofs(self.policy.risk.false_promote.0);
         let time = proofs.into_iter().filter_map(by).min_by(f64::total_cmp)?;
         let enough = time_for(watched.signal.min_samples as f64, measured)?;
         let time = if time > 0.0 { time.max(enough) } else { 0.0 };
         Some(time).filter(|time| *time <= LONGEST.secs())
+    }
+
+    /// Nats that a promotion needs beside those of its risk, because only the
+    /// square of the plan's progress of it is released so far.
+    fn withheld(&self, seconds: f64) -> f64 {
+        let Some(planned) = self.policy.planned else { return 0.0 };
+        let by_time = seconds / planned.duration.secs();
+        let by_requests = self.per_second * seconds / planned.requests as f64;
+        let done = by_time.max(by_requests).clamp(1e-3, 1.0);
+        -2.0 * done.ln()
     }
 
     /// What a stage brings in all of its time.
@@ -304,6 +324,8 @@ impl<'a> Walk<'a> {
 struct Proof<'a> {
     /// Nats it takes.
     wanted: f64,
+    /// Its risk is released over the plan.
+    spends: bool,
     /// Nats that one measured answer brings, by the candidate's share.
     nats: Box<dyn Fn(f64) -> f64 + 'a>,
 }
@@ -314,6 +336,7 @@ impl Watched<'_> {
         let (Some(law), Some(size)) = (self.law, self.notice) else { return Vec::new() };
         let compared = Proof {
             wanted: -risk.ln(),
+            spends: true,
             nats: Box::new(move |share| law.reassurance(size, share) * promotion_efficiency(&law)),
         };
         let (Law::Rate { bad }, Some(notice)) = (law, self.signal.notice) else {
@@ -321,7 +344,7 @@ impl Watched<'_> {
         };
         let (each, ahead) = Rare::new(self.signal, notice).growth(bad);
         let wanted = -(risk * RARE_PART).ln() + ahead;
-        vec![compared, Proof { wanted, nats: Box::new(move |_| each) }]
+        vec![compared, Proof { wanted, spends: false, nats: Box::new(move |_| each) }]
     }
 
     /// Numbers that come in; nobody posts feedback on a mirrored answer.
