@@ -72,14 +72,14 @@ impl Law {
         if places < 0 {
             self.lowest += places;
         }
+        // One pass where both copies lie over each other.
+        let both = n.saturating_sub(gap);
         self.scratch.clear();
-        self.scratch.resize(n + gap, 0.0);
-        for (to, from) in self.scratch.iter_mut().zip(&self.mass) {
-            *to = from * stayed;
-        }
-        for (to, from) in self.scratch[gap..].iter_mut().zip(&self.mass) {
-            *to += from * moved;
-        }
+        self.scratch.extend(self.mass[..n - both].iter().map(|mass| mass * stayed));
+        self.scratch.resize(gap, 0.0);
+        let pairs = self.mass[n - both..].iter().zip(&self.mass[..both]);
+        self.scratch.extend(pairs.map(|(stays, moves)| stays * stayed + moves * moved));
+        self.scratch.extend(self.mass[both..].iter().map(|mass| mass * moved));
         std::mem::swap(&mut self.mass, &mut self.scratch);
         if self.mass.len() > self.trim_at.min(MAX_BINS) {
             self.forget_bottom();

@@ -37,12 +37,13 @@ impl Draws {
         self.key = Some(key);
         let pairs = n.div_ceil(2);
         self.draws.resize(pairs * 2, 0);
-        for (salt, two) in (1_u64..).zip(self.draws.chunks_exact_mut(2)) {
-            let hash = mix(key ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            if let [first, second] = two {
-                *first = (hash >> 32) as u32 as i32;
-                *second = hash as u32 as i32;
-            }
+        // Plain enough for the compiler to do several at once.
+        let mut salt = 0_u64;
+        let (pairs, _) = self.draws.as_chunks_mut::<2>();
+        for two in pairs {
+            salt = salt.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let hash = mix(key ^ salt);
+            *two = [(hash >> 32) as u32 as i32, hash as u32 as i32];
         }
     }
 }
@@ -62,12 +63,20 @@ pub struct Resalted {
     alive: Vec<bool>,
     removed: usize,
     observed: i32,
+    /// No sum is further from zero than this.
+    furthest: u32,
 }
 
 impl Resalted {
     /// So many repetitions, all at zero.
     pub fn new(repetitions: usize) -> Self {
-        Self { sums: vec![0; repetitions], alive: vec![true; repetitions], removed: 0, observed: 0 }
+        Self {
+            sums: vec![0; repetitions],
+            alive: vec![true; repetitions],
+            removed: 0,
+            observed: 0,
+            furthest: 0,
+        }
     }
 
     /// How many repetitions there are.
@@ -90,8 +99,18 @@ impl Resalted {
         // The share of all i32 that lies below the threshold is p.
         let threshold = (p * 4_294_967_296.0) as i64 + i64::from(i32::MIN);
         let threshold = i32::try_from(threshold).unwrap_or(i32::MAX);
-        for (sum, draw) in self.sums.iter_mut().zip(&draws.draws) {
-            *sum = sum.saturating_add(if *draw < threshold { score } else { 0 });
+        let histories = self.sums.iter_mut().zip(&draws.draws);
+        self.furthest = self.furthest.saturating_add(score.unsigned_abs());
+        if i32::try_from(self.furthest).is_ok() {
+            // Nothing can overflow, so that several are added at once.
+            for (sum, draw) in histories {
+                let falls = -i32::from(*draw < threshold);
+                *sum = sum.wrapping_add(score & falls);
+            }
+        } else {
+            for (sum, draw) in histories {
+                *sum = sum.saturating_add(if *draw < threshold { score } else { 0 });
+            }
         }
         if shows {
             self.observed = self.observed.saturating_add(score);
@@ -180,6 +199,26 @@ mod tests {
         let (mean, spread) = all.moments();
         assert!((mean - expected).abs() < 4.0 * (variance / 999.0).sqrt(), "{mean} {expected}");
         assert!((spread / variance - 1.0).abs() < 0.25, "{spread} {variance}");
+    }
+
+    #[test]
+    fn sums_that_no_longer_fit_stay_at_the_end() {
+        let mut draws = Draws::default();
+        let mut all = Resalted::new(999);
+        let mut by_hand = vec![0_i32; 999];
+        for unit in 0..60_u64 {
+            draws.of(mix(unit), 999);
+            let score = if unit % 9 == 4 { i32::MIN / 50 } else { i32::MAX / 20 };
+            all.toss(&draws, 0.7, score, true);
+            let threshold = (0.7 * 4_294_967_296.0) as i64 + i64::from(i32::MIN);
+            for (sum, draw) in by_hand.iter_mut().zip(&draws.draws) {
+                let falls = i64::from(*draw) < threshold;
+                *sum = sum.saturating_add(if falls { score } else { 0 });
+            }
+            assert_eq!(all.sums, by_hand, "after {unit}");
+        }
+        assert_eq!(all.observed, i32::MAX);
+        assert!(by_hand.contains(&i32::MAX));
     }
 
     #[test]
