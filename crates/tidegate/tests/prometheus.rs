@@ -263,8 +263,7 @@ fn a_target_that_vanishes_holds_and_then_does_what_the_plan_says() {
     // It held before it paused: a look without data, the rollout still running.
     let rollout = paused(&tide);
     assert_eq!(rollout["phase"]["cause"], "missing_data", "{rollout}");
-    let verdict = look(&tide, "csat").unwrap();
-    assert_eq!((&verdict["outcome"], &verdict["reason"]), (&"no_data".into(), &"stale".into()));
+    let verdict = wait_until(&tide, "csat", "no_data", "stale");
     assert_eq!(verdict["candidate"]["value"], 4.75, "the last number stays to be seen");
 }
 
