@@ -48,6 +48,18 @@ fn text_of(out: &Out, finding: &Finding) -> String {
     text
 }
 
+/// A finding as `FILE:3:14: what is wrong; what to do`, and the line under it.
+pub fn line(finding: &Finding) -> String {
+    let place = finding.place.as_ref().map_or_else(String::new, |place| {
+        let numbers: String =
+            [place.line, place.column].into_iter().flatten().map(|n| format!(":{n}")).collect();
+        format!("{}{numbers}: ", place.file)
+    });
+    let excerpt = finding.excerpt.as_deref().unwrap_or_default();
+    let excerpt: String = excerpt.lines().map(|line| format!("\n  {line}")).collect();
+    format!("{place}{}; {}{excerpt}", finding.message, finding.mend)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

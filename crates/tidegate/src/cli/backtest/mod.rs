@@ -11,10 +11,10 @@ mod trace;
 mod verdict;
 
 use super::failure::{Exit, Failure};
+use super::findings;
 use super::output::{Out, table};
 use super::run::Run;
 use clap::Args;
-use domain::finding::Finding;
 use domain::policy::RolloutPolicy;
 use explain::Log;
 use line::Names;
@@ -93,24 +93,12 @@ fn read_policy(path: &Path) -> Result<RolloutPolicy, Failure> {
         return Err(fail(format!("it is {size} bytes long")).fix("name a rollout policy"));
     }
     let bytes = fs::read(path).map_err(|e| fail(e.to_string()))?;
-    opsrepo::replayed_policy(&name, &bytes).map_err(|findings| {
-        let texts: Vec<_> = findings.iter().map(finding).collect();
+    opsrepo::replayed_policy(&name, &bytes).map_err(|found| {
+        let texts: Vec<_> = found.iter().map(findings::line).collect();
         Failure::usage(format!("`{name}` is not a rollout policy that holds"))
             .why(texts.join("\n"))
             .fix("mend the file; docs/files.md describes every key")
     })
-}
-
-/// A finding as `FILE:3:14: what is wrong; what to do`, and the line under it.
-fn finding(finding: &Finding) -> String {
-    let place = finding.place.as_ref().map_or_else(String::new, |place| {
-        let numbers: String =
-            [place.line, place.column].into_iter().flatten().map(|n| format!(":{n}")).collect();
-        format!("{}{numbers}: ", place.file)
-    });
-    let excerpt = finding.excerpt.as_deref().unwrap_or_default();
-    let excerpt: String = excerpt.lines().map(|line| format!("\n  {line}")).collect();
-    format!("{place}{}; {}{excerpt}", finding.message, finding.mend)
 }
 
 /// One file to replay.

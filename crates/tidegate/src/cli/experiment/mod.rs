@@ -11,10 +11,10 @@ mod simulate;
 mod words;
 
 use super::failure::{Exit, Failure};
+use super::findings;
 use super::run::Run;
 use analysis::experiment::Experiment as Ready;
 use clap::{Args, Subcommand};
-use domain::finding::Finding;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,22 +63,10 @@ fn read_policy(path: &Path) -> Result<Ready, Failure> {
         return Err(fail(format!("it is {size} bytes long")).fix("name an experiment policy"));
     }
     let bytes = fs::read(path).map_err(|e| fail(e.to_string()))?;
-    opsrepo::experiment_policy(&name, &bytes).map(Ready::new).map_err(|findings| {
-        let texts: Vec<_> = findings.iter().map(finding).collect();
+    opsrepo::experiment_policy(&name, &bytes).map(Ready::new).map_err(|found| {
+        let texts: Vec<_> = found.iter().map(findings::line).collect();
         Failure::usage(format!("`{name}` is not an experiment policy that holds"))
             .why(texts.join("\n"))
             .fix("mend the file; docs/experiments.md describes every key")
     })
-}
-
-/// A finding as `FILE:3:14: what is wrong; what to do`, and the line under it.
-fn finding(finding: &Finding) -> String {
-    let place = finding.place.as_ref().map_or_else(String::new, |place| {
-        let numbers: String =
-            [place.line, place.column].into_iter().flatten().map(|n| format!(":{n}")).collect();
-        format!("{}{numbers}: ", place.file)
-    });
-    let excerpt = finding.excerpt.as_deref().unwrap_or_default();
-    let excerpt: String = excerpt.lines().map(|line| format!("\n  {line}")).collect();
-    format!("{place}{}; {}{excerpt}", finding.message, finding.mend)
 }
