@@ -235,11 +235,14 @@ async fn proposed(run: &Run, change: ChangeView) -> Result<Exit, Failure> {
 async fn wait_checked(run: &Run, mut change: ChangeView) -> Result<ChangeView, Failure> {
     let deadline = run.deadline(DEFAULT_WAIT);
     let again = format!("tidegate change checks {} --wait", change.id.0);
-    while change.state == ChangeState::Checking {
-        run.next_look(deadline, "the checks are still running", &again).await?;
-        change = get(run, change.id).await?;
-    }
-    Ok(change)
+    let looks = async {
+        while change.state == ChangeState::Checking {
+            run.next_look(deadline, "the checks are still running", &again).await?;
+            change = get(run, change.id).await?;
+        }
+        Ok(change)
+    };
+    run.wait_for(&again, looks).await
 }
 
 async fn list(
@@ -422,11 +425,14 @@ async fn wait_merged(run: &Run, mut change: ChangeView) -> Result<ChangeView, Fa
         c.state == ChangeState::Merging
             || (c.state == ChangeState::RollingOut && c.rollout.is_none())
     };
-    while under_way(&change) {
-        run.next_look(deadline, "the change is being merged", &again).await?;
-        change = get(run, change.id).await?;
-    }
-    Ok(change)
+    let looks = async {
+        while under_way(&change) {
+            run.next_look(deadline, "the change is being merged", &again).await?;
+            change = get(run, change.id).await?;
+        }
+        Ok(change)
+    };
+    run.wait_for(&again, looks).await
 }
 
 async fn withdraw(run: &Run, id: ChangeId, if_match: Option<u64>) -> Result<Exit, Failure> {

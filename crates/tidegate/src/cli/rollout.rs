@@ -186,21 +186,27 @@ pub async fn resolve_for_watch(
     deadline: domain::units::Timestamp,
 ) -> Result<RolloutView, Failure> {
     let RolloutRef::App(app) = which else { return resolve(run, which).await };
+    let again = format!("tidegate rollout watch {app}");
+    run.wait_for(&again, newest_or_next(run, app, deadline, &again)).await
+}
+
+/// The rollout under way or about to begin, else the newest.
+async fn newest_or_next(
+    run: &Run,
+    app: &AppName,
+    deadline: domain::units::Timestamp,
+    again: &str,
+) -> Result<RolloutView, Failure> {
     loop {
         let newest = newest(run, app).await?;
         let under_way = newest.as_ref().is_some_and(|r| !r.phase.is_final());
         if under_way || !merging(run, app).await? {
             return match newest {
                 Some(rollout) => Ok(rollout),
-                None => resolve(run, which).await,
+                None => resolve(run, &RolloutRef::App(app.clone())).await,
             };
         }
-        run.next_look(
-            deadline,
-            "the change is being merged",
-            &format!("tidegate rollout watch {app}"),
-        )
-        .await?;
+        run.next_look(deadline, "the change is being merged", again).await?;
     }
 }
 

@@ -116,12 +116,25 @@ impl Run {
             return Err(Failure::new(Exit::Cancelled, format!("`--wait` ran out: {what}"))
                 .fix(format!("the work goes on; look again with `{again}`")));
         }
+        tokio::time::sleep(LOOK_EVERY).await;
+        Ok(())
+    }
+
+    /// Runs a waiting command's work. Ctrl-C ends the waiting, not what is
+    /// waited for, from before the first line is shown to the last: the signal
+    /// is asked for before the work begins.
+    pub async fn wait_for<T>(
+        &self,
+        again: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+            biased;
             _ = tokio::signal::ctrl_c() => {
                 talk(&format!("Still running: {again}"));
                 Err(Failure::new(Exit::Interrupted, "stopped watching"))
             }
+            done = work => done,
         }
     }
 }

@@ -24,18 +24,28 @@ const WIDTH: u16 = 100;
 /// Runs it.
 pub async fn run(run: &Run, args: Watch, deadline: Timestamp) -> Result<Exit, Failure> {
     let rollout = resolve_for_watch(run, &args.rollout, deadline).await?;
+    let again = format!("tidegate rollout watch {}", rollout.id);
+    run.wait_for(&again, follow(run, &args, rollout, deadline, &again)).await
+}
+
+/// Shows the rollout until it ends.
+async fn follow(
+    run: &Run,
+    args: &Watch,
+    mut rollout: RolloutView,
+    deadline: Timestamp,
+    again: &str,
+) -> Result<Exit, Failure> {
     let picture = run.out.tty && !args.plain && run.out.format == Format::Table;
     let mut screen = Screen::new(run.out.clone(), picture);
-    let again = format!("tidegate rollout watch {}", rollout.id);
     let by_id = RolloutRef::Id(rollout.id);
-    let mut rollout = rollout;
     loop {
         screen.show(&rollout, run.now())?;
         if ends(&rollout.phase, args.until_paused) {
             farewell(&rollout);
             return Ok(standing(&rollout.phase));
         }
-        run.next_look(deadline, "the rollout goes on", &again).await?;
+        run.next_look(deadline, "the rollout goes on", again).await?;
         rollout = super::rollout::resolve(run, &by_id).await?;
     }
 }

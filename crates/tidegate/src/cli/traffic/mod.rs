@@ -154,14 +154,15 @@ async fn stop_when_told(
         }
     };
     tokio::select! {
-        ended = end => match ended {
-            Ok(()) => { stop.send_replace(true); }
-            Err(failure) => return failure,
-        },
+        biased;
         _ = tokio::signal::ctrl_c() => {
             talk("Stopping; requests under way are finished.");
             stop.send_replace(true);
         }
+        ended = end => match ended {
+            Ok(()) => { stop.send_replace(true); }
+            Err(failure) => return failure,
+        },
     }
     std::future::pending().await
 }
