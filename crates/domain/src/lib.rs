@@ -38,6 +38,7 @@ pub mod rollout;
 pub mod routing;
 pub mod sentence;
 pub mod snapshot;
+pub mod suite;
 pub mod telemetry;
 pub mod units;
 pub mod verdict;
