@@ -1,12 +1,12 @@
 //! "Why did this request answer so?": the release that served it, why it was
 //! that one, and how it differs from the last good one.
 
+use crate::Control;
 use crate::caller::Caller;
 use crate::listing::release_view;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::records::{ReleaseRecord, RolloutRecord};
 use crate::views::{FeedbackView, WhyView};
-use crate::{Control, not_found};
 use domain::ids::{ReleaseId, RequestId};
 use domain::manifest::diff;
 use domain::params;
@@ -27,7 +27,13 @@ impl Control {
         let (shadow, served): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|r| r.arm == Arm::Shadow);
         let Some(served) = served.into_iter().next() else {
-            return Err(not_found("request", id.as_str()));
+            return Err(Problem::new(
+                ProblemKind::NotFound,
+                "no_such_request",
+                format!("there is no record of a request `{id}`"),
+                "take the id of the header `x-tidegate-request-id`; gateways ship records a \
+                 moment after the answer, so ask again about one of the last seconds",
+            ));
         };
         let rollout = match served.rollout {
             Some(id) => self.store.get::<RolloutRecord>(Kind::Rollout, id).await?.map(|r| r.doc),

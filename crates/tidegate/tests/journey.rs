@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{APP, Ran, Tide};
+use common::{APP, Ran, Tide, wait_for};
 use serde_json::Value;
 
 const PEOPLE: [(&str, &str); 3] = [("ana", "editor"), ("priya", "approver"), ("omar", "operator")];
@@ -162,7 +162,11 @@ fn a_bad_model_goes_back_by_itself_and_one_harmed_answer_is_explained() {
     assert_eq!((&again["decision"], &again["metric"]), (&"rollback".into(), &"rejected".into()));
 
     // One harmed answer: the tuple that served it, against the last good one.
-    let why = tide.run("ana", ["why", &harmed, "-o", "json"]).ok().json();
+    // Gateways ship records in batches, so the last answers are known last.
+    let why = wait_for("the record of the harmed request", || {
+        let asked = tide.run("ana", ["why", &harmed, "-o", "json"]);
+        (asked.code != 5).then(|| asked.ok().json())
+    });
     assert_eq!(why["served"]["arm"], "candidate");
     assert_eq!(why["release"]["id"], rollout["candidate"]);
     assert_eq!(why["last_good"]["id"], before["production"]);

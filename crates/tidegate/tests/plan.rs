@@ -6,9 +6,8 @@
 
 mod common;
 
-use common::{APP, Tide, post};
+use common::{APP, Tide, post, wait_for};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 const POLICY: &str = "\
 apiVersion: tidegate/v1
@@ -87,16 +86,11 @@ fn a_server_fills_in_what_it_has_measured() {
         .collect();
     tide.traffic("omar", &lines, &["--rate", "200"]);
     // Gateways ship in batches; the last of them says when all is known.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let measured = loop {
+    let measured = wait_for("a measured plan", || {
         let report = plan(&[]).ok().json();
         let known = |i: usize| report["signals"][i]["baseline"]["answers"].as_u64().unwrap_or(0);
-        if known(0) >= 80 && known(1) >= 80 {
-            break report;
-        }
-        assert!(Instant::now() < deadline, "{report}");
-        std::thread::sleep(Duration::from_millis(100));
-    };
+        (known(0) >= 80 && known(1) >= 80).then_some(report)
+    });
     assert_eq!(measured["basis"]["from"], "measured");
     assert_eq!(measured["basis"]["answers"], 80);
     assert_eq!(measured["signals"][1]["assumed"], false);

@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::{APP, Tide};
+use common::{APP, Tide, wait_for};
 use connect::http::Client;
 use connect::prometheus::{Login, Prometheus};
 use domain::external::Read;
@@ -24,23 +24,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
-
-/// Longest wait for something that must happen. Only a failing test waits so
-/// long.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Asks again and again until there is an answer.
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} never came");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use std::time::SystemTime;
 
 /// What is scraped: a page of metrics over HTTP, until it vanishes.
 struct Target {

@@ -7,8 +7,8 @@
 //! tide.run("ana", ["app", "list", "-o", "json"]).ok().json();
 //! ```
 //!
-//! Nothing here sleeps: the server says when it is ready, and commands that
-//! wait (`--wait`, `rollout watch`) do the waiting.
+//! The server says when it is ready, and commands that wait (`--wait`, `rollout
+//! watch`) do the waiting; [`wait_for`] is for what no command waits for.
 
 #![allow(dead_code, reason = "every test file uses a part of this")]
 
@@ -37,6 +37,23 @@ signals:
   - {name: rejected, kind: rate, worse: higher, limit: 30%, min_samples: 10, action: rollback}
 after_rollback: {cool_down: 1s}
 ";
+
+/// Longest wait for something that must happen. Only a failing test waits so
+/// long.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "{what} never came");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
 
 /// How one run of the binary ended.
 #[derive(Debug)]
