@@ -7,6 +7,7 @@
 //! - [`version`]: whether a change raised the version it had to raise,
 //! - [`secrets`], [`pii`]: what must not be in a prompt or in a log,
 //! - [`redact`]: the same detectors, replacing instead of reporting,
+//! - [`score`]: checks and measures of single answers,
 //! - [`gate`]: all of it as gates with results, and the tier runner.
 //!
 //! Everything here is pure: the same input gives the same findings on every
@@ -23,6 +24,7 @@ pub mod gate;
 pub mod lint;
 pub mod pii;
 pub mod redact;
+pub mod score;
 pub mod secrets;
 pub mod source;
 mod suggest;
