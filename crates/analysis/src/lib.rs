@@ -11,6 +11,7 @@
 //! - [`watch`] and [`gauge`]: absolute limits of outcomes and external numbers,
 //! - [`judge`]: what a judge's numbers mean once people checked a sample,
 //! - [`experiment`]: more than two variants,
+//! - [`compare`]: what an evaluation suite proves, beside production,
 //! - [`floor`] and [`power`]: what a rollout could detect, before it starts,
 //! - [`cells`] and [`sketch`]: what gateways count per second.
 
@@ -21,6 +22,7 @@
 
 pub mod backtest;
 pub mod cells;
+pub mod compare;
 pub mod engine;
 pub mod experiment;
 pub mod floor;
