@@ -8,6 +8,8 @@
 //! What must stay true: a file reads the same everywhere it is read, so a
 //! recording that passed the gates is a recording the gateway can serve.
 
+use crate::ids::Digest;
+use crate::suite::ToolCall;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +38,25 @@ pub struct Recording {
     /// How long the answer took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
+    /// Calls of tools in the answer, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// What was asked, if `tidegate eval record` made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// What a recorded answer answers: a recording is stale, and refused, once the
+/// release asks something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Digest of the rendered messages.
+    pub prompt: Digest,
+    /// Digest of the parameters.
+    pub parameters: Digest,
+    /// The day it was recorded, `YYYY-MM-DD`.
+    pub on: String,
 }
 
 impl fmt::Debug for Recording {
@@ -124,7 +145,7 @@ fn read_line(line: &[u8], number: u32) -> Result<Recording, RecordingFault> {
         fault(
             column,
             without_position(&e.to_string()),
-            "write one JSON object a line: `model`, `key`, `response`, and if known `prompt_tokens`, `completion_tokens`, `latency_ms`",
+            "write one JSON object a line: `model`, `key`, `response`, and if known `prompt_tokens`, `completion_tokens`, `latency_ms`, `tool_calls`, `asked`",
         )
     })
 }

@@ -347,7 +347,7 @@ pub struct Answer {
 }
 
 /// One call of a tool.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
     /// The tool.
     pub name: String,

@@ -20,6 +20,7 @@ mod error;
 mod filters;
 mod key;
 mod prompt;
+mod recipe;
 mod values;
 
 pub(crate) use engine::syntax;
@@ -31,3 +32,4 @@ pub(crate) use filters::FILTERS;
 pub use filters::{MAX_COUNT, MAX_ITEMS};
 pub use key::KeyTemplate;
 pub use prompt::{Prompt, ROLES, Rendered};
+pub use recipe::{BadRelease, Recipe, model};

@@ -53,7 +53,8 @@ impl Recordings {
         Ok(Self(models))
     }
 
-    fn find(&self, model: &str, key: &str) -> Option<&Recording> {
+    /// The recording of a model under this key.
+    pub fn find(&self, model: &str, key: &str) -> Option<&Recording> {
         self.0.get(model)?.get(key)
     }
 }

@@ -2,15 +2,14 @@
 
 use super::ChatRequest;
 use super::chat::last_user_text;
-use crate::snapshot::{App, Compiled, Fallbacks, Needs, Served, Unusable};
+use crate::snapshot::{App, Compiled, Fallbacks, Served, Unusable};
 use crate::state::Shared;
-use bytes::{BufMut as _, Bytes, BytesMut};
-use checks::template::{RenderError, Rendered};
+use bytes::Bytes;
+use checks::template::RenderError;
 use connect::provider::{Call, Failure, FailureKind, Reply};
 use domain::ids::{ReleaseId, RequestId};
 use domain::telemetry::AnswerStatus;
 use domain::units::Timestamp;
-use serde::Serialize;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -54,21 +53,15 @@ impl Job {
     ) -> Result<Ready, NoCall> {
         let served = compiled.release(release).map_err(NoCall::Unusable)?;
         let vars = &self.request.tidegate.vars;
-        let messages = served.prompt.render(vars).map_err(NoCall::Render)?;
-        let local = match &served.needs {
-            Needs::Nothing => None,
-            Needs::Key(key, facts) => {
-                let mut known = vars.clone();
-                known.extend(facts.clone());
-                Some(key.render(&known).map_err(NoCall::Render)?)
-            }
-            Needs::Fallback => {
-                app.fallback.as_ref().and_then(|f| choose(f, &self.request)).map(|c| c.text)
-            }
+        let request = &self.request;
+        let messages = served.recipe.messages(vars, &request.messages).map_err(NoCall::Render)?;
+        let local = if served.needs_fallback {
+            app.fallback.as_ref().and_then(|f| choose(f, request)).map(|c| c.text)
+        } else {
+            served.recipe.key(vars).map_err(NoCall::Render)?
         };
         let parameters = served.parameters.clone();
-        let call =
-            Call { parameters, local, ..self.call(splice(&messages, &self.request.messages)) };
+        let call = Call { parameters, local, ..self.call(messages.into()) };
         Ok(Ready { served, call })
     }
 
@@ -110,36 +103,6 @@ pub(super) fn choose(fallbacks: &Fallbacks, request: &ChatRequest) -> Option<Cho
         let text = fallbacks.template(choice)?.render(vars).ok()?;
         Some(Chosen { text, word: choice.word() })
     })
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    role: &'a str,
-    content: &'a str,
-}
-
-/// The provider's messages: the prompt's own, and the caller's as they came.
-fn splice(rendered: &[Rendered], conversation: &[Bytes]) -> Bytes {
-    let mut out = BytesMut::with_capacity(256);
-    out.put_u8(b'[');
-    let mut first = true;
-    let mut put = |json: &[u8]| {
-        if !std::mem::take(&mut first) {
-            out.put_u8(b',');
-        }
-        out.put_slice(json);
-    };
-    for part in rendered {
-        match part {
-            Rendered::Message { role, content } => {
-                // Two strings always have a JSON form.
-                put(&serde_json::to_vec(&Message { role, content }).unwrap_or_default());
-            }
-            Rendered::Conversation => conversation.iter().for_each(|message| put(message)),
-        }
-    }
-    out.put_u8(b']');
-    out.freeze()
 }
 
 /// How a failure counts. Every refusal of a provider counts against the

@@ -5,22 +5,15 @@
 //! snapshot to snapshot: a new generation costs what is new in it.
 
 use bytes::Bytes;
-use checks::template::{KeyTemplate, Prompt};
+use checks::template::{KeyTemplate, Recipe};
 use connect::provider::{Choice, Prepared, Recordings, Rules, Stock};
-use domain::component::ComponentKind;
 use domain::fallback::Fallback;
 use domain::ids::{AppName, Digest, Generation, ReleaseId};
-use domain::snapshot::{
-    AppSnapshot, Grant, ModelContent, PromptContent, Provider, ServedRelease, Snapshot,
-};
+use domain::snapshot::{AppSnapshot, Grant, ModelContent, Provider, ServedRelease, Snapshot};
 use domain::units::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// Fields of a provider's request that a release's parameters may not set:
-/// they are made of the prompt, the model and the caller's wish to stream.
-const NOT_PARAMETERS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
 
 /// A snapshot, ready to serve.
 #[derive(Debug)]
@@ -51,30 +44,18 @@ pub struct App {
 pub struct Served {
     /// Which.
     pub id: ReleaseId,
-    /// Its messages.
-    pub prompt: Prompt,
+    /// What it makes of a request.
+    pub recipe: Recipe,
     /// Who answers.
     pub provider: Prepared,
-    /// What the provider needs to be told beside the request.
-    pub needs: Needs,
+    /// The provider is told the app's fallback answer.
+    pub needs_fallback: bool,
     /// Parameters of the release, name and JSON.
     pub parameters: Arc<[(String, Bytes)]>,
     /// Price of a million prompt tokens and of a million answer tokens, in USD.
     pub prices: (f64, f64),
     /// Name of the model's tokenizer, for estimates.
     pub tokenizer: String,
-}
-
-/// What a provider without a network needs.
-#[derive(Debug)]
-pub enum Needs {
-    /// Nothing.
-    Nothing,
-    /// The key of a recording: its template, and what that may use beside the
-    /// request's variables ([`release_facts`]).
-    Key(Box<KeyTemplate>, Map<String, Value>),
-    /// The app's fallback answer.
-    Fallback,
 }
 
 /// Why a release cannot answer on this gateway.
@@ -221,7 +202,7 @@ fn read_recordings(
 }
 
 fn recordings_of(release: &ServedRelease) -> Vec<Digest> {
-    match model(release) {
+    match checks::template::model(release) {
         Ok(ModelContent { provider: Provider::Replay { recordings, .. }, .. }) => recordings,
         _ => Vec::new(),
     }
@@ -232,73 +213,17 @@ fn bad_recordings(release: &ServedRelease, read: &Read) -> Option<Unusable> {
     recordings_of(release).iter().find_map(|digest| read.get(digest)?.as_ref().err().cloned())
 }
 
-fn model(release: &ServedRelease) -> Result<ModelContent, Unusable> {
-    let content = release
-        .contents
-        .get(&ComponentKind::Model)
-        .ok_or_else(|| Unusable::new("the release has no model"))?;
-    serde_json::from_value(content.clone())
-        .map_err(|e| Unusable::new(format!("its model cannot be read: {e}")))
-}
-
 fn serve(id: ReleaseId, release: &ServedRelease, stock: &Stock<'_>) -> Result<Served, Unusable> {
-    let model = model(release)?;
-    let prompt = match release.contents.get(&ComponentKind::Prompt) {
-        Some(content) => serde_json::from_value(content.clone())
-            .map_err(|e| Unusable::new(format!("its prompt cannot be read: {e}")))?,
-        // A release without a prompt passes the conversation on as it is.
-        None => PromptContent {
-            messages: Vec::new(),
-            partials: BTreeMap::new(),
-            variables: BTreeMap::new(),
-        },
-    };
-    let needs = match &model.provider {
-        Provider::Openai { .. } => Needs::Nothing,
-        Provider::Replay { key, .. } => Needs::Key(
-            Box::new(KeyTemplate::compile(key).map_err(Unusable::new)?),
-            release_facts(release),
-        ),
-        Provider::Rules {} => Needs::Fallback,
-    };
+    let recipe = Recipe::of(release).map_err(Unusable::new)?;
+    let model = recipe.model();
+    let json = |(name, value): &(String, String)| (name.clone(), Bytes::from(value.clone()));
     Ok(Served {
         id,
-        prompt: Prompt::compile(&prompt).map_err(Unusable::new)?,
-        provider: Prepared::new(&model, stock).map_err(Unusable::new)?,
-        needs,
-        parameters: parameters(release.contents.get(&ComponentKind::Parameters))?,
+        provider: Prepared::new(model, stock).map_err(Unusable::new)?,
+        needs_fallback: matches!(model.provider, Provider::Rules {}),
+        parameters: recipe.parameters().iter().map(json).collect(),
         prices: (model.price_input_per_million, model.price_output_per_million),
-        tokenizer: model.tokenizer,
+        tokenizer: model.tokenizer.clone(),
+        recipe,
     })
-}
-
-/// `prompt` and `model`, each with `name` and `version`: so that one recordings
-/// file can hold the answers of every version of a prompt.
-fn release_facts(release: &ServedRelease) -> Map<String, Value> {
-    [ComponentKind::Prompt, ComponentKind::Model]
-        .into_iter()
-        .filter_map(|kind| Some((kind, release.components.get(&kind)?)))
-        .map(|(kind, component)| {
-            let facts = json!({"name": component.name, "version": component.version.to_string()});
-            (kind.key().to_owned(), facts)
-        })
-        .collect()
-}
-
-fn parameters(content: Option<&Value>) -> Result<Arc<[(String, Bytes)]>, Unusable> {
-    match content {
-        None | Some(Value::Null) => Ok(Arc::new([])),
-        Some(Value::Object(fields)) => {
-            if let Some(name) = NOT_PARAMETERS.iter().find(|name| fields.contains_key(**name)) {
-                return Err(Unusable::new(format!(
-                    "its parameters set `{name}`, which is not a parameter"
-                )));
-            }
-            Ok(fields
-                .iter()
-                .map(|(name, value)| (name.clone(), value.to_string().into()))
-                .collect())
-        }
-        Some(_) => Err(Unusable::new("its parameters are not an object")),
-    }
 }

@@ -17,6 +17,6 @@ mod compile;
 mod disk;
 mod follow;
 
-pub use compile::{App, Compiled, Fallbacks, Needs, Served, Unusable};
+pub use compile::{App, Compiled, Fallbacks, Served, Unusable};
 pub use disk::{Disk, DiskError};
 pub(crate) use follow::{cold_start, follow};
