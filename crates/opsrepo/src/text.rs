@@ -226,6 +226,12 @@ fn explanation(code: &str) -> &'static str {
         "bad_condition" | "bad_regex" | "no_last_answer" => {
             "the fallback is the last thing between a failure and a user, so it must always have an answer"
         }
+        "bad_check" | "bad_pattern" | "bad_json_path" | "bad_schema" | "unknown_instruction" => {
+            "a check that cannot be used proves nothing about any answer"
+        }
+        "bad_case" | "duplicate_case" => {
+            "a case that cannot be read would be missing from the proof"
+        }
         "bad_environment_variable" | "secret_in_url" => {
             "a key written into a file is a key everybody with the repository has"
         }

@@ -143,7 +143,7 @@ impl Path {
         let path = JsonPath::parse(&rule.path).map_err(|error| {
             Fault::new(
                 "json_path.path",
-                "bad_path",
+                "bad_json_path",
                 format!("`{}` is not an RFC 9535 path: {}", short(&rule.path), error.message()),
                 "begin with `$`, for example `$.order.status` or `$.items[0].id`",
             )

@@ -60,13 +60,18 @@ impl Fault {
     }
 }
 
-/// Faults of one check, as far as it can be judged without other files. A schema
-/// named by its path is judged by [`prepare`].
+/// Faults of one check, as far as it can be judged without other files: a schema
+/// named by its path is not looked at.
 pub fn faults(check: &Check) -> Vec<Fault> {
     if let Check::JsonSchema(serde_json::Value::String(_)) = check {
         return Vec::new();
     }
-    Rule::new(check, &|_| None).err().into_iter().collect()
+    faults_with(check, &|_| None)
+}
+
+/// Faults of one check, with the files beside its suite.
+pub fn faults_with(check: &Check, files: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<Fault> {
+    Rule::new(check, files).err().into_iter().collect()
 }
 
 /// A suite's checks, compiled, and its measures.

@@ -126,7 +126,7 @@ fn regex(word: &str, pattern: &str) -> Result<Regex, Fault> {
     let bad = |message: String| {
         Fault::new(
             word,
-            "bad_regex",
+            "bad_pattern",
             message,
             "write a regular expression that is read in linear time: without look-around and back-references",
         )

@@ -8,6 +8,7 @@ use domain::fallback::Fallback;
 use domain::people::Role;
 use domain::policy::RolloutPolicy;
 use domain::snapshot::{OnError, Variable};
+use domain::suite::Suite;
 use domain::units::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +76,8 @@ pub struct AppSpec {
     pub rollout: Option<RolloutPolicy>,
     /// `fallback.yaml`, if there is one.
     pub fallback: Option<Fallback>,
+    /// `evals/<name>.yaml`, those that read, by name.
+    pub suites: BTreeMap<String, Suite>,
 }
 
 /// Who must say yes when `app.yaml` names nobody: one approver; two different

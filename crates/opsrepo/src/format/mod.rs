@@ -13,6 +13,7 @@ pub mod prompt;
 pub mod release;
 pub mod rollout;
 pub mod settings;
+pub mod suite;
 
 /// A fault of a file that reads: the field (dotted path) and what is wrong with
 /// it, the code of the finding and the mend.
@@ -59,6 +60,9 @@ impl Fault {
 pub(crate) trait Format: serde::de::DeserializeOwned {
     /// Keys every file of this format has.
     const REQUIRED: &'static [&'static str];
+    /// True if no rule about one list needs another: then the faults of a list
+    /// are told although an item of another does not read.
+    const LISTS_STAND_ALONE: bool = false;
     /// The `apiVersion` that was written.
     fn api_version(&self) -> &str;
     /// Faults the types cannot say.

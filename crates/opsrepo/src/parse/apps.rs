@@ -63,8 +63,10 @@ impl Reader<'_> {
             )
             .and_then(|reading| reading.value);
         let fallback = self.fallback(&at("fallback.yaml"), app.as_ref());
+        let suites = self.suites(name, &files.suites);
         let app = app?;
         Some(AppSpec {
+            suites,
             requirements: app.requirements(),
             owner: app.owner,
             risk: app.risk,

@@ -37,6 +37,8 @@ pub(super) struct AppLayout {
     pub(super) prompts: BTreeMap<String, BTreeSet<String>>,
     /// The app's own partials: name → path.
     pub(super) partials: BTreeMap<String, String>,
+    /// Names of its suites: `evals/<name>.yaml`.
+    pub(super) suites: BTreeSet<String>,
 }
 
 impl Layout {
@@ -101,6 +103,15 @@ impl AppLayout {
     fn sort(&mut self, path: &str, rest: &[&str]) -> Result<(), Fault> {
         match rest {
             [file] if APP_FILES.contains(file) => Ok(()),
+            ["evals", file] if file.ends_with(".yaml") => {
+                let suite = file.trim_end_matches(".yaml");
+                name::<AppName>(suite)?;
+                self.suites.insert(suite.to_owned());
+                Ok(())
+            }
+            ["evals", file] if file.ends_with(".yml") => {
+                Err(unused(path, [file.replace(".yml", ".yaml").as_str()]))
+            }
             ["evals", ..] => Ok(()),
             ["prompts", SHARED, file] if is_template(file) => {
                 self.partials.insert((*file).to_owned(), path.to_owned());

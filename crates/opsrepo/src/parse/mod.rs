@@ -7,6 +7,7 @@ mod apps;
 mod environments;
 mod layout;
 mod models;
+mod suites;
 
 use crate::format::{Fault, Format, settings::Settings};
 use crate::limits::MAX_FILES;

@@ -157,10 +157,15 @@ impl Decoding<'_> {
             faults.insert(0, wrong_version(value.api_version()));
         }
         // With items taken out of a list, its other items have other numbers.
-        if self.removed.iter().any(|path| path.contains('[')) {
+        let list_of = |path: &str| path.split_once('[').map(|(list, _)| list.to_owned());
+        let shifted: Vec<String> = self.removed.iter().filter_map(|path| list_of(path)).collect();
+        if !T::LISTS_STAND_ALONE && !shifted.is_empty() {
             return;
         }
         for fault in faults {
+            if list_of(&fault.field).is_some_and(|list| shifted.contains(&list)) {
+                continue;
+            }
             let judged = self.removed.iter().any(|path| {
                 path.starts_with(&fault.field) || fault.field.starts_with(path.as_str())
             });
@@ -186,6 +191,14 @@ fn wrong_version(given: &str) -> Fault {
         format!("write `{API_VERSION}`, or use a newer Tidegate if the file was made for one"),
     )
     .replace(Some(API_VERSION))
+}
+
+/// The first fault of a single block of keys, with its range in the text.
+pub(crate) fn first_fault<T: serde::de::DeserializeOwned>(text: &str) -> Option<(Span, Fault)> {
+    let tree = super::tree_of(text)?;
+    let error = decode::<T>(&tree).err()?;
+    let path = dotted(&error.path);
+    Some((error.span.clone().unwrap_or_else(|| tree.span.clone()), fault(&path, &error)))
 }
 
 fn fault(path: &str, error: &DecodeError) -> Fault {

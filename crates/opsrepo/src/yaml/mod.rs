@@ -9,7 +9,7 @@ mod scalar;
 mod scan;
 pub(crate) mod tree;
 
-pub(crate) use document::{Document, Reading, read};
+pub(crate) use document::{Document, Reading, first_fault, read};
 
 /// The tree of a text whose syntax is right.
 pub(crate) fn tree_of(text: &str) -> Option<tree::Node> {

@@ -7,7 +7,8 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("domain", &[]),
     ("analysis", &["domain"]),
     ("checks", &["domain"]),
-    ("opsrepo", &["domain"]),
+    // `checks` because a suite is read only if its checks can be compiled.
+    ("opsrepo", &["domain", "checks"]),
     ("store", &["domain", "analysis"]),
     ("connect", &["domain"]),
     ("gateway", &["domain", "analysis", "checks", "connect"]),
