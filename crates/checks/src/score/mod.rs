@@ -10,8 +10,11 @@
 //! measured has no value; it never counts as a good one.
 
 mod bleu;
+mod instruction;
 mod json;
+mod language;
 mod overlap;
+mod refusal;
 mod retrieval;
 mod rule;
 mod text;
@@ -20,7 +23,9 @@ mod words;
 
 pub use bleu::bleu;
 pub use json::{MAX_SCHEMA_LEN, Schema, SchemaFault};
+pub use language::{MIN_LETTERS, language};
 pub use overlap::{Rouge, RougePair, cosine, exact_match, has_rouge_tokens, normalised, squad_f1};
+pub use refusal::refuses;
 pub use retrieval::{DEFAULT_K, ndcg_at_k, recall_at_k};
 pub use rule::{MAX_PATTERN_LEN, MAX_PATTERN_SIZE};
 

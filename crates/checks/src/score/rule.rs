@@ -1,7 +1,8 @@
 //! Scores, rules: checks compiled once and then asked of many answers.
 
+use super::instruction::Instruction;
 use super::json::{Path, Schema};
-use super::{Fault, text, tools};
+use super::{Fault, language, refusal, text, tools};
 use domain::suite::{Answer, Case, Check, ToolCallRule};
 use regex::Regex;
 use serde_json::Value;
@@ -22,6 +23,9 @@ pub(crate) enum Rule {
     Length(domain::suite::LengthRule),
     ToolCall(ToolCallRule),
     NoToolCall(Vec<String>),
+    Language(&'static str),
+    Refuses(bool),
+    Instruction(Instruction),
 }
 
 impl Rule {
@@ -67,10 +71,13 @@ impl Rule {
                 Self::ToolCall(rule.clone())
             }
             Check::NoToolCall(names) => Self::NoToolCall(names.clone()),
-            Check::Language(_) | Check::Refuses(_) | Check::Free(_) | Check::Instruction(_) => {
+            Check::Language(code) => Self::Language(language::known(code)?),
+            Check::Refuses(wanted) => Self::Refuses(*wanted),
+            Check::Instruction(rule) => Self::Instruction(Instruction::new(rule)?),
+            Check::Free(_) => {
                 return Err(Fault::new(
                     word,
-                    "unknown_check",
+                    "bad_check",
                     format!("`{word}` cannot be checked by this version"),
                     "remove the check",
                 ));
@@ -91,6 +98,9 @@ impl Rule {
             Self::Length(_) => "length",
             Self::ToolCall(_) => "tool_call",
             Self::NoToolCall(_) => "no_tool_call",
+            Self::Language(_) => "language",
+            Self::Refuses(_) => "refuses",
+            Self::Instruction(_) => "instruction",
         }
     }
 
@@ -118,6 +128,9 @@ impl Rule {
             Self::Length(rule) => text::length(&answer.text, rule),
             Self::ToolCall(rule) => tools::called(rule, &answer.tool_calls),
             Self::NoToolCall(names) => tools::not_called(names, &answer.tool_calls),
+            Self::Language(code) => language::kept(&answer.text, code),
+            Self::Refuses(wanted) => refusal::kept(&answer.text, *wanted),
+            Self::Instruction(instruction) => instruction.kept(&answer.text),
         }
     }
 }
