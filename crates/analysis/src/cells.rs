@@ -39,7 +39,7 @@ pub struct CellKey {
     pub release: ReleaseId,
     /// How its answers count.
     pub arm: Arm,
-    /// The rollout under way.
+    /// The rollout under way, or the number of the experiment.
     pub rollout: Option<RolloutId>,
     /// Its step.
     pub step: u32,
@@ -63,7 +63,7 @@ impl CellKey {
             app: event.app.clone(),
             release: event.release,
             arm: event.arm,
-            rollout: event.rollout,
+            rollout: event.trial(),
             step: event.step,
             share: event.share,
             second: at.second(),

@@ -57,6 +57,7 @@ impl Control {
             killed: None,
             cool_down_until: None,
             rollout: None,
+            experiment: None,
         };
         tx.create(Kind::App, app, &record, Index::none().app(app));
         tx.audit(

@@ -5,12 +5,14 @@
 //! follow within the hour) and a revert commit.
 
 use crate::caller::Caller;
+use crate::experiments::End;
 use crate::incidents::{self, entry};
 use crate::problem::{Problem, ProblemKind};
 use crate::records::{AppRecord, DeniedRecord, Harm, PromotedBy, Promotion};
 use crate::rollouts::update_app;
 use crate::views::{ActionResult, NewAction};
 use crate::{Control, effects};
+use domain::experiment::live::Ending;
 use domain::ids::{AppName, Generation, ReleaseId};
 use domain::incident::{Incident, IncidentKind};
 use domain::params;
@@ -55,6 +57,9 @@ impl Control {
                 Some(id) if action.to.is_none() => {
                     self.rollout_action(caller, id, None, action).await
                 }
+                None if record.doc.experiment.is_some() && action.to.is_none() => {
+                    self.roll_back_experiment(caller, record, action).await
+                }
                 _ => self.roll_back_production(caller, record, action).await,
             },
             "kill" => self.kill(caller, record, action).await,
@@ -96,6 +101,8 @@ impl Control {
         };
         let suspect = app.doc.production;
         let mut tx = Tx::new(now);
+        let end = ending(Ending::RolledBack, caller, &action, now);
+        self.end_experiment(&mut tx, &mut app, &end).await?;
         let was = app.doc.history.iter().rfind(|p| p.release == target);
         let around = was.and_then(|p| p.around.clone());
         app.doc.production = target;
@@ -158,6 +165,8 @@ impl Control {
         let now = self.clock.now();
         let mut tx = Tx::new(now);
         app.doc.killed = Some(Kill { since: now, by: caller.name().clone() });
+        let end = ending(Ending::Killed, caller, &action, now);
+        self.end_experiment(&mut tx, &mut app, &end).await?;
         update_app(&mut tx, &app);
         let template = if has_fallback {
             "{person} threw the kill switch of {app}: users get the fallback answer."
@@ -338,7 +347,7 @@ impl Control {
 
     /// Publishes, and waits a moment for the gateways, so that the answer is a
     /// fact and not a promise.
-    async fn finish_action(
+    pub(crate) async fn finish_action(
         &self,
         done: Sentence,
         rollout: Option<domain::ids::RolloutId>,
@@ -353,6 +362,17 @@ impl Control {
             snapshot,
             gateways: self.wait_for_gateways(snapshot).await,
         })
+    }
+}
+
+/// What ends an experiment together with something else.
+fn ending<'a>(how: Ending, caller: &'a Caller, action: &'a NewAction, now: Timestamp) -> End<'a> {
+    End {
+        how,
+        actor: caller.actor(),
+        reason: action.reason.as_deref(),
+        source: caller.source.as_deref(),
+        now,
     }
 }
 

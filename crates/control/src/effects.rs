@@ -521,10 +521,13 @@ impl Control {
     }
 }
 
-/// Another rollout, or a cool-down.
+/// Another rollout, an experiment, or a cool-down.
 fn in_the_way(app: &AppRecord, now: Timestamp) -> Option<String> {
     if let Some(rollout) = app.rollout {
         return Some(format!("waits for rollout {rollout} of the same app to end"));
+    }
+    if let Some(experiment) = app.experiment {
+        return Some(crate::experiments::in_the_way(experiment, &app.app));
     }
     let until = app.cool_down_until.filter(|until| *until > now)?;
     Some(format!("waits for the cool-down after a rollback to end at {}", until.iso()))

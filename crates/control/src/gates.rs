@@ -156,7 +156,9 @@ impl Control {
         let canonical = release.manifest.canonical().map_err(|e| wrong("the manifest", &e))?;
         let envelope = dsse::sign(dsse::MANIFEST, &canonical, &self.keys.secret);
         let mut blobs = BTreeSet::new();
-        for (digest, bytes) in desired.blobs(&app) {
+        let model = release.manifest.components.get(&ComponentKind::Model);
+        let recordings = model.map(|model| desired.recordings(&model.name)).unwrap_or_default();
+        for (digest, bytes) in recordings {
             tx.insert_blob(bytes.to_vec());
             blobs.insert(digest);
         }

@@ -2,6 +2,7 @@
 //! no limit waits for it. State and the audit log are never pruned.
 
 use crate::Control;
+use crate::experiments::ExperimentRecord;
 use crate::problem::Problem;
 use crate::records::RolloutRecord;
 use domain::units::{Span, Timestamp};
@@ -13,8 +14,8 @@ use tokio::sync::watch;
 const EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
 /// How long the metadata of requests, with their redacted texts, is kept.
 const KEEP_REQUESTS: Span = Span::from_secs(30 * 86_400);
-/// How long counts are kept, and the outcomes of a rollout from its end on. No
-/// rollout lasts longer.
+/// How long counts are kept, and the outcomes of a rollout or an experiment from
+/// its end on. No rollout lasts longer.
 const KEEP_CELLS: Span = Span::from_secs(90 * 86_400);
 /// Looks kept per rollout: at one a minute, a week.
 const KEEP_TICKS: u32 = 10_080;
@@ -49,6 +50,13 @@ impl Control {
             let ended = state.decided_at.filter(|_| state.phase.is_final());
             if ended.is_some_and(|ended| ended < before(KEEP_CELLS)) {
                 self.store.forget_outcomes(state.id).await?;
+            }
+        }
+        for experiment in self.all::<ExperimentRecord>(Kind::Experiment).await? {
+            let state = &experiment.doc.state;
+            let ended = state.decided_at.filter(|_| state.phase.is_final());
+            if ended.is_some_and(|ended| ended < before(KEEP_CELLS)) {
+                self.store.forget_outcomes(state.id.trial()).await?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@
 //! - [`gates`]: compose the release and run the gates over it;
 //! - [`effects`]: what git is told: merge, promote, revert (from the outbox);
 //! - [`rollouts`]: the tick that looks at every rollout, and people's commands;
+//! - [`experiments`]: the same for several variants at once;
 //! - [`breakglass`]: rollback and kill; `journal`: kills thrown at a gateway;
 //! - [`publish`]: from state to the snapshot gateways serve;
 //! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it, and
@@ -36,6 +37,7 @@ pub mod caller;
 pub mod changes;
 mod effects;
 mod evidence;
+pub mod experiments;
 pub mod export;
 mod external;
 pub mod gates;
@@ -119,6 +121,7 @@ pub struct Control {
     /// Wakes the loop of [`reconcile`].
     pub(crate) wake: Notify,
     pub(crate) evidence: evidence::Kept,
+    pub(crate) trials: experiments::Trials,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
@@ -163,6 +166,7 @@ impl Control {
             heard: Notify::new(),
             wake: Notify::new(),
             evidence: evidence::Kept::default(),
+            trials: experiments::Trials::default(),
             looked_at: std::sync::Mutex::new(None),
         });
         control.start_new_apps().await?;

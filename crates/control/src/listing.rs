@@ -38,7 +38,7 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    fn of(&self, kind: Kind) -> Query {
+    pub(crate) fn of(&self, kind: Kind) -> Query {
         let mut query = Query::of(kind).newest_first().after(self.cursor);
         if let Some(app) = &self.app {
             query = query.app(app);
@@ -85,6 +85,7 @@ impl Control {
             production: Some(app.doc.production),
             labels: labels(&release.manifest.components),
             rollout: app.doc.rollout,
+            experiment: app.doc.experiment,
             killed: app.doc.killed.as_ref().map(|k| k.since),
             cool_down_until: app.doc.cool_down_until.filter(|t| *t > self.clock.now()),
             generation: app.generation,

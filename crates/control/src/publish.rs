@@ -5,6 +5,7 @@
 //! the next generation if it differs. Calling this too often costs time, never
 //! truth; forgetting it is repaired by the next look.
 
+use crate::experiments::ExperimentRecord;
 use crate::problem::Problem;
 use crate::records::{
     AppRecord, Around, PublishedRecord, ReleaseRecord, RolloutRecord, TokenRecord,
@@ -106,6 +107,8 @@ impl Control {
             let app = self.compile_app(&record.doc, spec).await?;
             wanted.insert(app.production);
             wanted.extend(app.rollout.iter().map(|r| r.candidate));
+            let variants = app.experiment.iter().flat_map(|experiment| &experiment.variants);
+            wanted.extend(variants.map(|variant| variant.release));
             apps.insert(record.doc.app.clone(), app);
         }
         let mut releases = BTreeMap::new();
@@ -136,9 +139,17 @@ impl Control {
             Some(id) => self.store.get::<RolloutRecord>(Kind::Rollout, id).await?,
             None => None,
         };
+        let experiment = match record.experiment {
+            // Who throws the kill switch is never answered by a variant after it.
+            Some(id) if record.killed.is_none() => {
+                self.store.get::<ExperimentRecord>(Kind::Experiment, id).await?
+            }
+            _ => None,
+        };
         let subject = rollout
             .as_ref()
             .map(|r| r.doc.state.policy.subject)
+            .or_else(|| experiment.as_ref().map(|e| e.doc.state.subject))
             .or_else(|| spec.rollout.as_ref().map(|p| p.subject))
             .unwrap_or_default();
         let around = record.around().cloned().unwrap_or_else(|| Around::of(spec));
@@ -152,6 +163,7 @@ impl Control {
                 candidate: r.doc.state.candidate,
                 exposure: r.doc.state.exposure,
             }),
+            experiment: experiment.and_then(|e| e.doc.state.exposure()),
             killed: record.killed.clone(),
             fallback: around
                 .fallback

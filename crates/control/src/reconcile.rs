@@ -54,6 +54,7 @@ impl Control {
         report("running gates", self.check_changes().await);
         report("telling git", self.run_effects().await);
         report("looking at rollouts", self.look_at_rollouts().await);
+        report("looking at experiments", self.look_at_experiments().await);
         report("publishing", self.follow().await);
         report("reminding of reasons", self.note_overdue_reasons().await);
         report("signing the log", self.checkpoint().await);

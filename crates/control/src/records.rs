@@ -4,7 +4,9 @@
 use analysis::cells::{Cell, CellKey};
 use domain::component::{Component, ComponentKind};
 use domain::fallback::Fallback;
-use domain::ids::{AppName, ChangeId, Digest, IncidentId, PersonName, ReleaseId, RolloutId};
+use domain::ids::{
+    AppName, ChangeId, Digest, ExperimentId, IncidentId, PersonName, ReleaseId, RolloutId,
+};
 use domain::manifest::Manifest;
 use domain::policy::{RolloutPolicy, SignalKind, Worse};
 use domain::rollout::{Report, RolloutState};
@@ -34,6 +36,9 @@ pub struct AppRecord {
     pub cool_down_until: Option<Timestamp>,
     /// The rollout under way.
     pub rollout: Option<RolloutId>,
+    /// The experiment under way; never beside a rollout.
+    #[serde(default)]
+    pub experiment: Option<ExperimentId>,
 }
 
 impl AppRecord {

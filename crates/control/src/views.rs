@@ -8,8 +8,8 @@ use domain::approval::{Approval, Decision, Requirement};
 use domain::change::ChangeState;
 use domain::finding::GateReport;
 use domain::ids::{
-    AppName, ChangeId, Digest, EnvName, Generation, IncidentId, PersonName, ReleaseId, RequestId,
-    RolloutId,
+    AppName, ChangeId, Digest, EnvName, ExperimentId, Generation, IncidentId, PersonName,
+    ReleaseId, RequestId, RolloutId,
 };
 use domain::manifest::{ComponentDiff, Manifest};
 use domain::people::Role;
@@ -61,6 +61,9 @@ pub struct AppView {
     pub labels: BTreeMap<String, String>,
     /// The rollout under way.
     pub rollout: Option<RolloutId>,
+    /// The experiment under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<ExperimentId>,
     /// Set while the kill switch is thrown.
     pub killed: Option<Timestamp>,
     /// No new rollout before then.

@@ -156,6 +156,13 @@ fn summary(served: &RequestRecord, rollout: Option<&RolloutRecord>) -> Sentence 
         let template = "{at}: the kill switch of {app} was thrown, so the fallback answered.";
         return Sentence::render("why_killed", template, params);
     }
+    if let Some(drawn) = &served.drawn {
+        params.insert("experiment".to_owned(), serde_json::json!(drawn.experiment));
+        params.insert("variant".to_owned(), serde_json::json!(drawn.name));
+        params.insert("share".to_owned(), serde_json::json!(served.share));
+        let template = "{at}, {ms} ms: got variant `{variant}` ({release}) of {experiment}, which had {share} of the places: the subject's number is {bucket} of 10000.";
+        return Sentence::render("why_drawn", template, params);
+    }
     let Some(rollout) = rollout else {
         let template = "{at}, {ms} ms: nothing was on trial, so production's {release} answered.";
         return Sentence::render("why_production", template, params);
@@ -169,7 +176,7 @@ fn summary(served: &RequestRecord, rollout: Option<&RolloutRecord>) -> Sentence 
         Arm::Control => {
             "{at}, {ms} ms: got today's version {release}, as part of the group that {rollout} is compared with: the subject's number is {bucket} of 10000."
         }
-        Arm::Stable | Arm::Shadow => {
+        Arm::Stable | Arm::Shadow | Arm::Variant => {
             "{at}, {ms} ms: got today's version {release}: the subject's number is {bucket} of 10000, outside the test of {rollout}."
         }
     };

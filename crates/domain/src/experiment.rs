@@ -1,10 +1,16 @@
 //! The experiment policy: several variants, one reward, and what ends it.
 //!
 //! Plain data, YAML and JSON, as `docs/experiments.md` describes it. What the
-//! numbers say of it is in `analysis::experiment`.
+//! numbers say of it is in `analysis::experiment`; an experiment on live traffic
+//! is [`live`], and who gets which variant [`division`].
+
+pub mod division;
+pub mod live;
 
 use crate::manifest::API_VERSION;
-use crate::policy::{PolicyError, RolloutPolicy, Signal, SignalAction, SignalKind, Worse};
+use crate::policy::{
+    PolicyError, RolloutPolicy, Signal, SignalAction, SignalKind, SubjectKey, Worse,
+};
 use crate::telemetry::MAX_FEEDBACK_NAME;
 use crate::units::{Ratio, Share, Span};
 use serde::{Deserialize, Serialize};
@@ -26,6 +32,9 @@ pub struct ExperimentPolicy {
     /// The variant the guards compare with; the first one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,
+    /// Whose requests stick together; as in the app's rollout plan if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectKey>,
     /// How traffic is divided.
     #[serde(default)]
     pub allocate: Allocate,
@@ -44,6 +53,10 @@ pub struct ExperimentPolicy {
     /// others together are one more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<String>,
+    /// Live: the attribute of a request (`tidegate.attrs`) that names its
+    /// segment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment_by: Option<String>,
     /// What is to be as large as possible.
     pub reward: Reward,
     /// The smallest difference of mean rewards that matters, in the reward's
@@ -87,6 +100,19 @@ pub struct Variant {
     /// with. An equal one if no variant has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// Live: the prompt of the app that answers, instead of the release's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Live: the model that answers, instead of the release's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+impl Variant {
+    /// True if it is made as the app's release is.
+    pub fn is_release(&self) -> bool {
+        self.prompt.is_none() && self.model.is_none()
+    }
 }
 
 /// How traffic is divided.
@@ -202,6 +228,24 @@ impl ExperimentPolicy {
         Some(policy)
     }
 
+    /// What else a policy needs to run on live traffic. All faults.
+    pub fn live_faults(&self) -> Vec<PolicyError> {
+        let mut faults = Vec::new();
+        let mut fault = |field: String, problem: &str| {
+            faults.push(PolicyError { field, problem: problem.to_owned() });
+        };
+        let control = self.control();
+        if self.variants.get(control).is_some_and(|variant| !variant.is_release()) {
+            let problem = "is control, so it is the app's release: it names no `prompt` and no `model` of its own";
+            fault(format!("variants[{control}]"), problem);
+        }
+        if self.segments.is_empty() != self.segment_by.is_none() {
+            let problem = "and `segments` go together: the attribute of a request that names its segment, and the segments";
+            fault("segment_by".to_owned(), problem);
+        }
+        faults
+    }
+
     /// Checks what the types cannot say. All faults, not only the first.
     pub fn faults(&self) -> Vec<PolicyError> {
         let mut faults = Vec::new();
@@ -230,6 +274,9 @@ impl ExperimentPolicy {
             let first = self.segments.iter().position(|other| other == name) == Some(i);
             unless(first, &format!("segments[{i}]"), "names a segment a second time");
         }
+        let attribute = self.segment_by.as_deref().is_none_or(is_name);
+        let problem = "must be 1 to 64 letters, digits, `_`, `-` or `.`";
+        unless(attribute, "segment_by", problem);
         self.reward.check(&mut unless);
         let notice = self.notice.0 >= 0.0 && self.notice.0.is_finite();
         unless(notice, "notice", "must be 0 or more");

@@ -262,6 +262,20 @@ numbered!(
     RolloutId, "ro-", "a rollout: `ro-` and a number"
 );
 numbered!(
+    /// The number of a live experiment, written `ex-12`. Numbers of experiments
+    /// and rollouts come from one sequence: telemetry keeps the outcomes of both
+    /// in the same tables.
+    ExperimentId, "ex-", "an experiment: `ex-` and a number"
+);
+
+impl ExperimentId {
+    /// The number under which its outcomes are kept. No rollout has it.
+    pub fn trial(self) -> RolloutId {
+        RolloutId(self.0)
+    }
+}
+
+numbered!(
     /// The number of an incident, written `inc-7`.
     IncidentId, "inc-", "an incident: `inc-` and a number"
 );

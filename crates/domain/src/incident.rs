@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum IncidentKind {
     /// The controller rolled a candidate back.
     RolledBack,
+    /// A guard dropped a variant of an experiment.
+    VariantDropped,
     /// A person rolled back.
     BreakGlassRollback,
     /// A person threw the kill switch.

@@ -12,10 +12,14 @@
 //! of its own size about twice as many. Of the others, an equally large group,
 //! `[10 000 − w, 10 000)` or what is left when `w` exceeds half, is called
 //! control, so that people see two groups of one size side by side.
+//!
+//! An experiment has a salt of its own and a table that says which places are
+//! whose ([`Division`](crate::experiment::division::Division)), one for each
+//! segment it names.
 
-use crate::ids::{ReleaseId, RolloutId};
+use crate::ids::{ExperimentId, ReleaseId, RolloutId};
 use crate::rollout::Exposure;
-use crate::snapshot::AppSnapshot;
+use crate::snapshot::{AppSnapshot, ExperimentExposure};
 use crate::units::{FULL, Share};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -25,6 +29,9 @@ use sha2::{Digest as _, Sha256};
 pub struct Facts<'a> {
     /// The sticky key.
     pub subject: &'a str,
+    /// What the request says of its segment: the value of the attribute that
+    /// the experiment under way asks for.
+    pub segment: Option<&'a str>,
 }
 
 /// Who answers, and how the answer counts.
@@ -40,6 +47,8 @@ pub enum Arm {
     Candidate,
     /// A mirrored copy answered by the candidate, never shown.
     Shadow,
+    /// Serves a variant of an experiment; [`Drawn`] says which.
+    Variant,
 }
 
 impl Arm {
@@ -50,6 +59,7 @@ impl Arm {
             Arm::Control => "control",
             Arm::Candidate => "candidate",
             Arm::Shadow => "shadow",
+            Arm::Variant => "variant",
         }
     }
 }
@@ -69,12 +79,31 @@ pub struct Decision {
     pub step: u32,
     /// The probability with which this request could have gone to the
     /// candidate: the weight. None without a rollout, and while the candidate
-    /// only answers mirrored copies.
+    /// only answers mirrored copies. In an experiment that of its variant.
     pub share: Share,
+    /// The draw of an experiment.
+    pub drawn: Option<Drawn>,
     /// Also send a copy to this release.
     pub shadow: Option<ReleaseId>,
     /// The kill switch is thrown: answer from the fallback.
     pub killed: bool,
+}
+
+/// Which variant of an experiment a request was given, and what it might have
+/// been given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// The experiment.
+    pub experiment: ExperimentId,
+    /// The name of the variant.
+    pub name: String,
+    /// Its place in the policy.
+    pub variant: u8,
+    /// The segment, by its place in the policy; none for everybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u8>,
+    /// The probability of each variant for this request, in the policy's order.
+    pub shares: Vec<Share>,
 }
 
 /// A subject's place in [0, 10 000).
@@ -113,10 +142,23 @@ pub fn route(app: &AppSnapshot, facts: Facts<'_>) -> Decision {
         rollout: None,
         step: 0,
         share: Share::NONE,
+        drawn: None,
         shadow: None,
         killed: app.killed.is_some(),
     };
-    let Some(rollout) = &app.rollout else { return stable };
+    let Some(rollout) = &app.rollout else {
+        let drawn = app.experiment.as_ref().and_then(|experiment| draw(experiment, facts));
+        let Some((bucket, release, drawn)) = drawn else { return stable };
+        let share = drawn.shares.get(usize::from(drawn.variant)).copied().unwrap_or(Share::NONE);
+        return Decision {
+            arm: Arm::Variant,
+            release,
+            bucket,
+            share,
+            drawn: Some(drawn),
+            ..stable
+        };
+    };
     let arm = arm(bucket, rollout.exposure);
     let mirrored = is_mirrored(bucket, rollout.exposure);
     Decision {
@@ -128,6 +170,25 @@ pub fn route(app: &AppSnapshot, facts: Facts<'_>) -> Decision {
         shadow: mirrored.then_some(rollout.candidate),
         ..stable
     }
+}
+
+/// The place, release and draw of a request in an experiment; none where its
+/// table has nobody for the place, which a table control made never has.
+fn draw(experiment: &ExperimentExposure, facts: Facts<'_>) -> Option<(u16, ReleaseId, Drawn)> {
+    let bucket = bucket(&experiment.salt, facts.subject);
+    let named = |segment| experiment.segments.iter().position(|name| name == segment);
+    let segment = facts.segment.and_then(named);
+    let division = experiment.divisions.get(segment.unwrap_or(experiment.segments.len()))?;
+    let place = division.variant(bucket)?;
+    let variant = experiment.variants.get(usize::from(place))?;
+    let drawn = Drawn {
+        experiment: experiment.experiment,
+        name: variant.name.clone(),
+        variant: place,
+        segment: segment.and_then(|segment| u8::try_from(segment).ok()),
+        shares: division.shares(experiment.variants.len()),
+    };
+    Some((bucket, variant.release, drawn))
 }
 
 /// True if a copy of the request goes to the candidate as well. Those who get
@@ -144,8 +205,9 @@ fn control_start(weight: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::division::Division;
     use crate::ids::Digest;
-    use crate::snapshot::{Kill, OnError, RolloutExposure};
+    use crate::snapshot::{Kill, OnError, RolloutExposure, VariantExposure};
     use crate::units::{Span, Timestamp};
 
     fn release(text: &str) -> ReleaseId {
@@ -164,6 +226,7 @@ mod tests {
                 candidate: release("candidate"),
                 exposure,
             }),
+            experiment: None,
             killed: None,
             fallback: None,
             on_error: OnError::Error,
@@ -176,7 +239,7 @@ mod tests {
     fn every_arm_gets_its_release() {
         let (stable, candidate) = (release("stable"), release("candidate"));
         for subject in (0..2000).map(|i| format!("user-{i}")) {
-            let facts = Facts { subject: &subject };
+            let facts = Facts { subject: &subject, segment: None };
             let decision = route(&app(2500, 1000), facts);
             let wanted = if decision.arm == Arm::Candidate { candidate } else { stable };
             assert_eq!(decision.release, wanted);
@@ -195,8 +258,98 @@ mod tests {
         let mut app = app(5000, 0);
         app.rollout = None;
         app.killed = Some(Kill { since: Timestamp(0), by: "sam".parse().unwrap() });
-        let decision = route(&app, Facts { subject: "ana" });
+        let decision = route(&app, Facts { subject: "ana", segment: None });
         assert_eq!((decision.arm, decision.release), (Arm::Stable, release("stable")));
         assert!(decision.killed && decision.rollout.is_none() && decision.shadow.is_none());
     }
+
+    fn experiment() -> AppSnapshot {
+        let shares = |bp: [u16; 3]| bp.map(Share::from_bp);
+        let variant =
+            |name: &str| VariantExposure { name: name.to_owned(), release: release(name) };
+        AppSnapshot {
+            rollout: None,
+            experiment: Some(ExperimentExposure {
+                experiment: ExperimentId(12),
+                salt: "greeter/experiment".to_owned(),
+                segment_by: Some("channel".to_owned()),
+                segments: vec!["web".to_owned()],
+                variants: ["stable", "short", "kind"].map(variant).to_vec(),
+                divisions: vec![
+                    Division::of(&shares([5000, 5000, 0])),
+                    Division::of(&shares([2000, 2000, 6000])),
+                ],
+            }),
+            ..app(0, 0)
+        }
+    }
+
+    #[test]
+    fn an_experiment_divides_by_its_own_salt_and_each_segment_by_its_own_table() {
+        let app = experiment();
+        let mut got = [[0_u32; 3]; 2];
+        for subject in (0..20_000).map(|i| format!("user-{i}")) {
+            for (segment, row) in [Some("web"), Some("phone")].into_iter().zip(&mut got) {
+                let decision = route(&app, Facts { subject: &subject, segment });
+                let drawn = decision.drawn.unwrap();
+                let place = usize::from(drawn.variant);
+                assert_eq!(decision.arm, Arm::Variant);
+                assert_eq!(decision.release, release(["stable", "short", "kind"][place]));
+                assert_eq!(decision.share, drawn.shares[place]);
+                assert_eq!(decision.bucket, bucket("greeter/experiment", &subject));
+                assert_eq!(drawn.segment, segment.filter(|s| *s == "web").map(|_| 0));
+                row[place] += 1;
+            }
+        }
+        for (row, wanted) in got.iter().zip([[0.5, 0.5, 0.0], [0.2, 0.2, 0.6]]) {
+            for (n, share) in row.iter().zip(wanted) {
+                assert!((f64::from(*n) / 20_000.0 - share).abs() < 0.012, "{got:?}");
+            }
+        }
+        assert_eq!(got[0][2], 0, "nobody of a share of nothing");
+    }
+
+    #[test]
+    fn a_rollout_goes_before_an_experiment_and_a_broken_table_is_production() {
+        let mut both = experiment();
+        both.rollout = app(10_000, 0).rollout;
+        let facts = Facts { subject: "ana", segment: None };
+        assert_eq!(route(&both, facts).arm, Arm::Candidate);
+        let mut broken = experiment();
+        if let Some(experiment) = &mut broken.experiment {
+            experiment.divisions.clear();
+        }
+        let decision = route(&broken, facts);
+        assert_eq!((decision.arm, decision.release), (Arm::Stable, release("stable")));
+    }
+
+    /// Golden: what a port in another language must reproduce. Places were
+    /// computed with `printf 'greeter/experiment\0NAME' | sha256sum`.
+    #[test]
+    fn draws_are_these() {
+        let app = experiment();
+        let drawn = |subject, segment| {
+            let decision = route(&app, Facts { subject, segment });
+            (decision.bucket, decision.drawn.unwrap().name)
+        };
+        let all: Vec<_> = ["ana", "ben", "cleo", "dmitri", ""]
+            .into_iter()
+            .flat_map(|subject| [drawn(subject, Some("web")), drawn(subject, None)])
+            .map(|(bucket, name)| format!("{bucket} {name}"))
+            .collect();
+        assert_eq!(all, GOLDEN);
+    }
+
+    const GOLDEN: [&str; 10] = [
+        "2510 stable",
+        "2510 short",
+        "6219 short",
+        "6219 kind",
+        "7510 short",
+        "7510 kind",
+        "1263 stable",
+        "1263 stable",
+        "6142 short",
+        "6142 kind",
+    ];
 }

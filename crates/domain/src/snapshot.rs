@@ -6,8 +6,10 @@
 
 use crate::component::Component;
 use crate::component::ComponentKind;
+use crate::experiment::division::Division;
 use crate::ids::{
-    AppName, Digest, EnvName, GatewayName, Generation, PersonName, ReleaseId, RolloutId,
+    AppName, Digest, EnvName, ExperimentId, GatewayName, Generation, PersonName, ReleaseId,
+    RolloutId,
 };
 use crate::keys::{PublicKey, SecretKey};
 use crate::policy::SubjectKey;
@@ -55,6 +57,9 @@ pub struct AppSnapshot {
     pub subject: SubjectKey,
     /// The rollout under way.
     pub rollout: Option<RolloutExposure>,
+    /// The experiment under way; never beside a rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<ExperimentExposure>,
     /// Set while the kill switch is thrown.
     pub killed: Option<Kill>,
     /// Deterministic answers for the kill switch and for failures.
@@ -89,6 +94,32 @@ pub struct RolloutExposure {
     pub candidate: ReleaseId,
     /// Shares.
     pub exposure: Exposure,
+}
+
+/// Who gets which variant of an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExperimentExposure {
+    /// Which experiment.
+    pub experiment: ExperimentId,
+    /// Salt of its assignment, its own.
+    pub salt: String,
+    /// The attribute of a request that names its segment.
+    pub segment_by: Option<String>,
+    /// The segments with a division of their own.
+    pub segments: Vec<String>,
+    /// The variants, in the policy's order.
+    pub variants: Vec<VariantExposure>,
+    /// The places of each segment, and of everybody else at the end.
+    pub divisions: Vec<Division>,
+}
+
+/// One variant of an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariantExposure {
+    /// Its name.
+    pub name: String,
+    /// The release that answers.
+    pub release: ReleaseId,
 }
 
 /// A thrown kill switch.

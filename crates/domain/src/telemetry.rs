@@ -1,7 +1,7 @@
 //! What is remembered about one request, and what people say about it later.
 
 use crate::ids::{AppName, Digest, GatewayName, Generation, ReleaseId, RequestId, RolloutId};
-use crate::routing::Arm;
+use crate::routing::{Arm, Drawn};
 use crate::units::{Share, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -61,8 +61,12 @@ pub struct RequestRecord {
     /// Its step.
     pub step: u32,
     /// The probability with which this request could have gone to the
-    /// candidate; none while the candidate only answers mirrored copies.
+    /// candidate; none while the candidate only answers mirrored copies. In an
+    /// experiment that of its variant.
     pub share: Share,
+    /// The draw of an experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
     /// Snapshot it was served from.
     pub generation: Generation,
     /// Place of the subject in [0, 10 000).
@@ -99,6 +103,13 @@ pub struct RequestRecord {
     pub prompt: Option<String>,
     /// The answer, redacted; absent if not sampled.
     pub answer: Option<String>,
+}
+
+impl RequestRecord {
+    /// What its outcomes are kept under: the rollout or the experiment.
+    pub fn trial(&self) -> Option<RolloutId> {
+        self.rollout.or_else(|| self.drawn.as_ref().map(|drawn| drawn.experiment.trial()))
+    }
 }
 
 impl fmt::Debug for RequestRecord {

@@ -7,6 +7,7 @@
 use crate::format::release::Inline;
 use crate::{AppSpec, Desired, PromptMessageSpec, PromptSpec};
 use domain::component::{ComponentKind, ResolvedComponent};
+use domain::experiment::Variant;
 use domain::finding::{Finding, Place, Severity};
 use domain::ids::AppName;
 use domain::manifest::{self, Release};
@@ -21,12 +22,35 @@ impl Desired {
     /// # Errors
     /// What stands in the way: every error of a file the app depends on.
     pub fn compose(&self, app: &AppName) -> Result<Release, Vec<Finding>> {
+        self.compose_as(app, None)
+    }
+
+    /// The release of each variant of an experiment, in its order: the app's,
+    /// with the prompt and the model the variant names.
+    ///
+    /// # Errors
+    /// As [`Self::compose`]; none of an experiment there is not.
+    pub fn compose_variants(
+        &self,
+        app: &AppName,
+        experiment: &str,
+    ) -> Result<Vec<Release>, Vec<Finding>> {
+        let policy = self.apps.get(app).and_then(|spec| spec.experiments.get(experiment));
+        let variants = policy.into_iter().flat_map(|policy| &policy.variants);
+        variants.map(|variant| self.compose_as(app, Some(variant))).collect()
+    }
+
+    fn compose_as(
+        &self,
+        app: &AppName,
+        variant: Option<&Variant>,
+    ) -> Result<Release, Vec<Finding>> {
         let errors: Vec<Finding> =
             self.findings(app).into_iter().filter(|f| f.severity == Severity::Error).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
-        let components = self.components(app)?;
+        let components = self.components(app, variant)?;
         manifest::compose(app, components).map_err(|error| {
             vec![finding(
                 app,
@@ -40,6 +64,7 @@ impl Desired {
     fn components(
         &self,
         app: &AppName,
+        variant: Option<&Variant>,
     ) -> Result<BTreeMap<ComponentKind, ResolvedComponent>, Vec<Finding>> {
         let missing = |what: &str| {
             vec![finding(
@@ -51,27 +76,29 @@ impl Desired {
         };
         let spec = self.apps.get(app).ok_or_else(|| missing("`app.yaml`"))?;
         let release = spec.release.as_ref().ok_or_else(|| missing("`release.yaml`"))?;
+        let prompt_name =
+            variant.and_then(|variant| variant.prompt.as_ref()).unwrap_or(&release.prompt);
+        let model_name =
+            variant.and_then(|variant| variant.model.as_ref()).unwrap_or(&release.model);
         let prompt = spec
             .prompts
-            .get(&release.prompt)
-            .ok_or_else(|| missing(&format!("prompt `{}`", release.prompt)))?;
-        let model = self
-            .models
-            .get(&release.model)
-            .ok_or_else(|| missing(&format!("model `{}`", release.model)))?;
+            .get(prompt_name)
+            .ok_or_else(|| missing(&format!("prompt `{prompt_name}`")))?;
+        let model =
+            self.models.get(model_name).ok_or_else(|| missing(&format!("model `{model_name}`")))?;
         let mut components = BTreeMap::from([
             (
                 ComponentKind::Prompt,
                 ResolvedComponent {
-                    name: release.prompt.clone(),
+                    name: prompt_name.clone(),
                     version: prompt.version.clone(),
-                    content: json(app, &prompt_content(&release.prompt, spec, prompt))?,
+                    content: json(app, &prompt_content(prompt_name, spec, prompt))?,
                 },
             ),
             (
                 ComponentKind::Model,
                 ResolvedComponent {
-                    name: release.model.clone(),
+                    name: model_name.clone(),
                     version: model.version.clone(),
                     content: json(app, &model.content)?,
                 },

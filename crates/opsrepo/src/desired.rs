@@ -43,8 +43,13 @@ impl Desired {
 
     /// The large texts the app's release names by digest: its recordings.
     pub fn blobs(&self, app: &AppName) -> Vec<(Digest, Arc<[u8]>)> {
-        let model = self.apps.get(app).and_then(|spec| spec.release.as_ref()).map(|r| &r.model);
-        let Some(model) = model.and_then(|name| self.models.get(name)) else { return Vec::new() };
+        let release = self.apps.get(app).and_then(|spec| spec.release.as_ref());
+        release.map(|release| self.recordings(&release.model)).unwrap_or_default()
+    }
+
+    /// The recordings a model answers from.
+    pub fn recordings(&self, model: &str) -> Vec<(Digest, Arc<[u8]>)> {
+        let Some(model) = self.models.get(model) else { return Vec::new() };
         model.recordings.iter().map(|file| (file.digest, Arc::clone(&file.bytes))).collect()
     }
 
@@ -88,16 +93,23 @@ impl Desired {
     }
 
     fn dependencies(&self, app: &AppName) -> Dependencies<'_> {
-        let release = self.apps.get(app).and_then(|spec| spec.release.as_ref());
-        let model = release.map(|release| release.model.as_str());
-        let recordings = model
-            .and_then(|name| self.models.get(name))
-            .map(|model| model.recordings.as_slice())
-            .unwrap_or_default();
+        let spec = self.apps.get(app);
+        let release = spec.and_then(|spec| spec.release.as_ref());
+        let experiments = spec.into_iter().flat_map(|spec| spec.experiments.values());
+        let variants = experiments.flat_map(|experiment| &experiment.variants);
+        let models: BTreeSet<&str> = release
+            .map(|release| release.model.as_str())
+            .into_iter()
+            .chain(variants.filter_map(|variant| variant.model.as_deref()))
+            .collect();
+        let specs = models.iter().filter_map(|name| self.models.get(*name));
         Dependencies {
             folder: format!("apps/{app}/"),
-            model: model.map(|name| format!("models/{name}.yaml")),
-            recordings: recordings.iter().map(|file| file.path.as_str()).collect(),
+            recordings: specs
+                .flat_map(|model| &model.recordings)
+                .map(|file| file.path.as_str())
+                .collect(),
+            models: models.into_iter().map(|name| format!("models/{name}.yaml")).collect(),
         }
     }
 }
@@ -105,7 +117,8 @@ impl Desired {
 /// The files one app depends on.
 struct Dependencies<'a> {
     folder: String,
-    model: Option<String>,
+    /// Of the release, and of the variants of experiments.
+    models: BTreeSet<String>,
     recordings: BTreeSet<&'a str>,
 }
 
@@ -119,7 +132,7 @@ impl Dependencies<'_> {
         path.starts_with(&self.folder)
             || path.starts_with(SHARED_PARTIALS)
             || path == SETTINGS_FILE
-            || self.model.as_deref() == Some(path)
+            || self.models.contains(path)
             || self.recordings.contains(path)
     }
 }

@@ -30,6 +30,8 @@ pub enum Kind {
     Change,
     /// A rollout's state.
     Rollout,
+    /// A live experiment.
+    Experiment,
     /// Where an alias points.
     Alias,
     /// An app and what is set on it (kill switch).
@@ -60,6 +62,7 @@ impl Kind {
         match self {
             Self::Change => "change",
             Self::Rollout => "rollout",
+            Self::Experiment => "experiment",
             Self::Alias => "alias",
             Self::App => "app",
             Self::Incident => "incident",

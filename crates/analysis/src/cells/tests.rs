@@ -13,6 +13,7 @@ fn event(arm: Arm, at: i64, status: AnswerStatus, latency_us: u64, cost: u64) ->
         rollout: Some(RolloutId(1)),
         step: 0,
         share: Share::from_bp(5000),
+        drawn: None,
         generation: Generation(1),
         bucket: 0,
         subject: String::new(),

@@ -61,6 +61,9 @@ pub struct Answer {
     /// Measured values, by [`Experiment::metric`]. What was not measured is
     /// absent.
     pub values: Vec<(u16, f64)>,
+    /// Set if this is a later word about an answer that was taken in before:
+    /// the cost of that answer, for a reward that takes cost off.
+    pub follows: Option<f64>,
 }
 
 /// A policy, made ready.

@@ -181,6 +181,7 @@ fn one(
             segment: None,
             failed: false,
             values: Vec::new(),
+            follows: None,
         };
         for _ in 0..setting.per_look.max(1).min(setting.requests - run.requests) {
             answer.variant = random.pick(&answer.shares);

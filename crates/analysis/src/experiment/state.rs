@@ -91,7 +91,8 @@ impl State {
     /// Takes in one answer. One whose shares make no sense is counted and
     /// nothing else.
     pub fn add(&mut self, experiment: &Experiment, answer: &Answer) {
-        self.counts.answers += 1;
+        let later = answer.follows.is_some();
+        self.counts.answers += u64::from(!later);
         if !usable(answer, experiment.variants()) {
             self.counts.unusable += 1;
             return;
@@ -109,11 +110,15 @@ impl State {
                 sample.add(given);
             }
         }
-        let cost = experiment.cost().and_then(value);
+        let cost = experiment.cost().and_then(|metric| value(metric).or(answer.follows));
         let Some(made) = experiment.scale().reward(value(PRIMARY), cost) else {
-            self.counts.without_reward += 1;
+            self.counts.without_reward += u64::from(!later);
             return;
         };
+        if later {
+            // Counted as one without when it came.
+            self.counts.without_reward = self.counts.without_reward.saturating_sub(1);
+        }
         if answer.unit.is_some_and(|unit| !self.rewarded.insert(unit)) {
             self.counts.repeated += 1;
             return;

@@ -44,6 +44,7 @@ fn answer(variant: usize, shares: &[f64], values: Vec<(u16, f64)>) -> Answer {
         segment: None,
         failed: false,
         values,
+        follows: None,
     }
 }
 
@@ -383,4 +384,53 @@ fn what_makes_no_sense_is_counted_and_harms_nothing() {
     state.add(&broken, &answer(0, &[], vec![(0, 1.0)]));
     state.look(&broken, Timestamp(1));
     assert!(state.report(&broken, Timestamp(1)).overall.variants.is_empty());
+}
+
+/// A reward that is posted later is the same evidence as one that is known with
+/// the answer, and an answer without one is told.
+#[test]
+fn a_later_word_completes_its_answer() {
+    let policy = || {
+        experiment(json!({
+            "variants": [{"name": "a"}, {"name": "b"}],
+            "reward": {
+                "signal": "accepted", "kind": "rate",
+                "cost": {"signal": "cost", "price": 20, "at_most": 0.01},
+            },
+        }))
+    };
+    let experiment = policy();
+    let (accepted, cost) = (PRIMARY, experiment.metric("cost").unwrap());
+    let mut whole = State::start(&experiment, Timestamp(0));
+    let mut parted = whole.clone();
+    for i in 0..50_u64 {
+        let (variant, said) = ((i % 2) as usize, f64::from(u8::from(i % 3 == 0)));
+        let given = |values, follows| Answer {
+            unit: Some(i),
+            follows,
+            ..answer(variant, &[0.5, 0.5], values)
+        };
+        whole.add(&experiment, &given(vec![(accepted, said), (cost, 0.002)], None));
+        parted.add(&experiment, &given(vec![(cost, 0.002)], None));
+        if i < 49 {
+            parted.add(&experiment, &given(vec![(accepted, said)], Some(0.002)));
+        }
+    }
+    let told = |state: &State| state.report(&experiment, Timestamp(1)).counts;
+    assert_eq!((told(&parted).answers, told(&parted).rewards), (50, 49));
+    assert_eq!((told(&parted).without_reward, told(&parted).repeated), (1, 0));
+    parted.add(
+        &experiment,
+        &Answer {
+            unit: Some(49),
+            follows: Some(0.002),
+            ..answer(1, &[0.5, 0.5], vec![(accepted, 0.0)])
+        },
+    );
+    for state in [&mut whole, &mut parted] {
+        state.look(&experiment, Timestamp(1));
+    }
+    assert_eq!(told(&whole), told(&parted));
+    let report = |state: &State| state.report(&experiment, Timestamp(1)).overall;
+    assert_eq!(report(&whole), report(&parted));
 }

@@ -108,7 +108,7 @@ impl Traffic {
         for (key, cell) in cells.iter().filter(|(key, _)| inside(key) && key.arm != Arm::Shadow) {
             all = all.saturating_add(cell.n);
             first = first.min(key.second);
-            if key.arm != Arm::Candidate {
+            if !matches!(key.arm, Arm::Candidate | Arm::Variant) {
                 today.merge(cell);
             }
         }

@@ -198,6 +198,8 @@ impl Control {
 }
 
 /// Tests are work for the processor: they must not take turns with requests.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|e| crate::wrong("testing outcomes", &e))
 }

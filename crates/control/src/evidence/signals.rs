@@ -92,6 +92,7 @@ mod tests {
             input: 12,
             segment: Some(13),
             halvings: 0,
+            drawn: None,
             measured,
         }
     }

@@ -230,7 +230,7 @@ impl House {
         let (mut cells, mut records, mut feedback) = (Cells::default(), Vec::new(), Vec::new());
         for i in mine {
             let subject = format!("user-{i}");
-            let decision = route(app, Facts { subject: &subject });
+            let decision = route(app, Facts { subject: &subject, segment: None });
             let at = Timestamp(now.0 - (i * 37 % 500) as i64);
             let mut bytes = [0; 15];
             bytes[..8].copy_from_slice(&i.to_be_bytes());
@@ -244,6 +244,7 @@ impl House {
                 rollout: decision.rollout,
                 step: decision.step,
                 share: decision.share,
+                drawn: decision.drawn.clone(),
                 generation,
                 bucket: decision.bucket,
                 subject,

@@ -81,7 +81,8 @@ async fn accept(
     let request = Arc::new(ChatRequest::parse(&body)?);
     let (name, app) = find_app(&caller, &request.model)?;
     let subject = subject(&head.headers, &request, app.snapshot.subject, &caller)?;
-    let decision = route(&app.snapshot, Facts { subject: &subject });
+    let segment = segment(app, &request);
+    let decision = route(&app.snapshot, Facts { subject: &subject, segment: segment.as_deref() });
     let killed = serving.kills.get(&name).copied().unwrap_or(decision.killed);
     let timeout: Duration = app.snapshot.timeout.into();
     let job = Job {
@@ -160,10 +161,11 @@ pub(super) fn refuse(failure: &Failure, pending: Pending, known: &Known) -> Resp
     respond::error(&error, &origin)
 }
 
-/// A request the candidate cannot render and the stable release can: the
-/// candidate's fault (it asks for more than callers send), not the caller's.
+/// A request the candidate (or a variant) cannot render and the stable release
+/// can: the candidate's fault (it asks for more than callers send), not the
+/// caller's.
 fn only_the_candidate_fails(known: &Known, app: &App, pending: &Pending) -> bool {
-    pending.decision().arm == Arm::Candidate
+    matches!(pending.decision().arm, Arm::Candidate | Arm::Variant)
         && known.job.ready(&known.caller.compiled, app, &app.snapshot.production).is_ok()
 }
 
@@ -237,6 +239,11 @@ fn subject(
         .hint("send a short, stable id of the user"));
     }
     Ok(subject)
+}
+
+/// What the request says of its segment, if an experiment asks.
+fn segment(app: &App, request: &ChatRequest) -> Option<String> {
+    request.tidegate.attr(app.snapshot.experiment.as_ref()?.segment_by.as_deref()?)
 }
 
 fn wish(headers: &HeaderMap) -> Result<Wish, ApiError> {

@@ -20,6 +20,7 @@ const RELEASE: HeaderName = HeaderName::from_static("x-tidegate-release");
 const ARM: HeaderName = HeaderName::from_static("x-tidegate-arm");
 const VARIANT: HeaderName = HeaderName::from_static("x-tidegate-variant");
 const ROLLOUT: HeaderName = HeaderName::from_static("x-tidegate-rollout");
+const EXPERIMENT: HeaderName = HeaderName::from_static("x-tidegate-experiment");
 const FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
 const COST: HeaderName = HeaderName::from_static("x-tidegate-cost-usd");
 
@@ -84,12 +85,21 @@ pub(super) struct Decided {
     pub(super) release: ReleaseId,
     pub(super) arm: Arm,
     pub(super) rollout: Option<domain::ids::RolloutId>,
+    /// Experiment and variant.
+    drawn: Option<(domain::ids::ExperimentId, String)>,
     pub(super) fallback: &'static str,
 }
 
 impl Decided {
     pub(super) fn of(decision: &Decision, fallback: &'static str) -> Self {
-        Self { release: decision.release, arm: decision.arm, rollout: decision.rollout, fallback }
+        let drawn = decision.drawn.as_ref();
+        Self {
+            release: decision.release,
+            arm: decision.arm,
+            rollout: decision.rollout,
+            drawn: drawn.map(|drawn| (drawn.experiment, drawn.name.clone())),
+            fallback,
+        }
     }
 }
 
@@ -110,7 +120,14 @@ impl Origin {
         let Some(decided) = &self.decided else { return };
         put(RELEASE, &decided.release.short());
         put(ARM, decided.arm.key());
-        put(VARIANT, if decided.arm == Arm::Candidate { "candidate" } else { "control" });
+        match &decided.drawn {
+            Some((experiment, variant)) => {
+                put(EXPERIMENT, &experiment.to_string());
+                put(VARIANT, variant);
+            }
+            None if decided.arm == Arm::Candidate => put(VARIANT, "candidate"),
+            None => put(VARIANT, "control"),
+        }
         put(FALLBACK, decided.fallback);
         if let Some(rollout) = decided.rollout {
             put(ROLLOUT, &rollout.to_string());

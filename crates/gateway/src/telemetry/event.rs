@@ -73,6 +73,7 @@ impl Event {
             rollout: self.decision.rollout,
             step: self.decision.step,
             share: self.decision.share,
+            drawn: self.decision.drawn,
             generation: self.generation,
             bucket: self.decision.bucket,
             subject: keyed::name(key, "subject", &self.subject),

@@ -128,6 +128,7 @@ mod tests {
             rollout: None,
             step: 0,
             share: Share::NONE,
+            drawn: None,
             generation: Generation(1),
             bucket: 0,
             subject: String::new(),

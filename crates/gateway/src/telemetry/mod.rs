@@ -209,6 +209,7 @@ mod tests {
                 rollout: None,
                 step: 0,
                 share: Share::NONE,
+                drawn: None,
                 shadow: None,
                 killed: false,
             },

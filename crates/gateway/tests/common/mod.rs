@@ -293,6 +293,7 @@ impl Setup {
                 salt: "salt".to_owned(),
                 subject: domain::policy::SubjectKey::User,
                 rollout: None,
+                experiment: None,
                 killed: None,
                 fallback: None,
                 on_error: OnError::Error,

@@ -4,6 +4,7 @@
 use super::release::{Inline, not_canonical};
 use super::{Fault, Format, prompt::PromptSpec, release::ReleaseSpec};
 use domain::approval::Requirement;
+use domain::experiment::ExperimentPolicy;
 use domain::fallback::Fallback;
 use domain::people::Role;
 use domain::policy::RolloutPolicy;
@@ -78,6 +79,8 @@ pub struct AppSpec {
     pub fallback: Option<Fallback>,
     /// `evals/<name>.yaml`, those that read, by name.
     pub suites: BTreeMap<String, Suite>,
+    /// `experiments/<name>.yaml`, those that read.
+    pub experiments: BTreeMap<String, ExperimentPolicy>,
 }
 
 /// Who must say yes when `app.yaml` names nobody: one approver; two different

@@ -1,9 +1,13 @@
-//! An experiment policy, as `tidegate experiment` reads it.
+//! An experiment policy: `apps/<app>/experiments/<name>.yaml`, and what
+//! `tidegate experiment` reads for recorded outcomes. A file of the repository
+//! can be started on live traffic, so more must hold of it.
 
 use super::{Fault, Format};
 use crate::yaml;
 use domain::experiment::ExperimentPolicy;
 use domain::finding::Finding;
+use domain::policy::PolicyError;
+use serde::Deserialize;
 
 /// Reads an experiment policy, YAML or JSON. `file` is how findings name it;
 /// all of them are reported at once.
@@ -15,6 +19,19 @@ pub fn experiment_policy(file: &str, bytes: &[u8]) -> Result<ExperimentPolicy, V
     }
 }
 
+/// A policy of the repository.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct LiveExperiment(pub(crate) ExperimentPolicy);
+
+fn faults(found: Vec<PolicyError>) -> Vec<Fault> {
+    let fault = |fault: PolicyError| {
+        let message = fault.to_string();
+        Fault::new(fault.field, "bad_policy", message, "change the experiment so that it holds")
+    };
+    found.into_iter().filter(|fault| fault.field != "apiVersion").map(fault).collect()
+}
+
 impl Format for ExperimentPolicy {
     const REQUIRED: &'static [&'static str] = &["apiVersion", "variants", "reward"];
 
@@ -23,15 +40,21 @@ impl Format for ExperimentPolicy {
     }
 
     fn faults(&self) -> Vec<Fault> {
-        ExperimentPolicy::faults(self)
-            .into_iter()
-            .filter(|fault| fault.field != "apiVersion")
-            .map(|fault| {
-                let message = fault.to_string();
-                let mend = "change the experiment so that it holds";
-                Fault::new(fault.field, "bad_policy", message, mend)
-            })
-            .collect()
+        faults(ExperimentPolicy::faults(self))
+    }
+}
+
+impl Format for LiveExperiment {
+    const REQUIRED: &'static [&'static str] = ExperimentPolicy::REQUIRED;
+
+    fn api_version(&self) -> &str {
+        &self.0.api_version
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut found = ExperimentPolicy::faults(&self.0);
+        found.extend(self.0.live_faults());
+        faults(found)
     }
 }
 

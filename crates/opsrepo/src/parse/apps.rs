@@ -4,6 +4,7 @@ use super::layout::{AppLayout, Layout};
 use super::{Reader, unknown};
 use crate::format::Fault;
 use crate::format::app::{AppFile, AppSpec};
+use crate::format::experiment::LiveExperiment;
 use crate::format::fallback::FallbackFile;
 use crate::format::model::ModelSpec;
 use crate::format::prompt::{PromptFile, PromptSpec};
@@ -12,6 +13,7 @@ use crate::limits::MAX_TEMPLATE_LEN;
 use crate::text::Source;
 use crate::yaml::Document;
 use domain::component::ComponentKind;
+use domain::experiment::ExperimentPolicy;
 use domain::fallback::Fallback;
 use domain::ids::AppName;
 use domain::policy::RolloutPolicy;
@@ -64,6 +66,14 @@ impl Reader<'_> {
             .and_then(|reading| reading.value);
         let fallback = self.fallback(&at("fallback.yaml"), app.as_ref());
         let suites = self.suites(name, &files.suites);
+        let experiments = files
+            .experiments
+            .iter()
+            .filter_map(|experiment| {
+                let path = at(&format!("experiments/{experiment}.yaml"));
+                Some((experiment.clone(), self.experiment(&path, files, layout)?))
+            })
+            .collect();
         let app = app?;
         Some(AppSpec {
             suites,
@@ -82,7 +92,33 @@ impl Reader<'_> {
             partials,
             rollout,
             fallback,
+            experiments,
         })
+    }
+
+    /// An experiment whose variants name what there is.
+    fn experiment(
+        &mut self,
+        path: &str,
+        files: &AppLayout,
+        layout: &Layout,
+    ) -> Option<ExperimentPolicy> {
+        let reading = self.read::<LiveExperiment>(path)?;
+        let (LiveExperiment(policy), document) = (reading.value?, reading.document?);
+        for (i, variant) in policy.variants.iter().enumerate() {
+            let prompts = files.prompts.keys().map(String::as_str);
+            if let Some(name) = variant.prompt.as_ref().filter(|p| !files.prompts.contains_key(*p))
+            {
+                let field = format!("variants[{i}].prompt");
+                self.push(&document, unknown(field, "unknown_reference", "prompt", name, prompts));
+            }
+            let models = layout.models.iter().map(String::as_str);
+            if let Some(name) = variant.model.as_ref().filter(|m| !layout.models.contains(*m)) {
+                let field = format!("variants[{i}].model");
+                self.push(&document, unknown(field, "unknown_reference", "model", name, models));
+            }
+        }
+        Some(policy)
     }
 
     /// The text of partials or templates, those that read.

@@ -39,6 +39,8 @@ pub(super) struct AppLayout {
     pub(super) partials: BTreeMap<String, String>,
     /// Names of its suites: `evals/<name>.yaml`.
     pub(super) suites: BTreeSet<String>,
+    /// Names of the experiments with a file.
+    pub(super) experiments: BTreeSet<String>,
 }
 
 impl Layout {
@@ -113,6 +115,12 @@ impl AppLayout {
                 Err(unused(path, [file.replace(".yml", ".yaml").as_str()]))
             }
             ["evals", ..] => Ok(()),
+            ["experiments", file] if file.ends_with(".yaml") => {
+                let experiment = file.trim_end_matches(".yaml");
+                name::<AppName>(experiment)?;
+                self.experiments.insert(experiment.to_owned());
+                Ok(())
+            }
             ["prompts", SHARED, file] if is_template(file) => {
                 self.partials.insert((*file).to_owned(), path.to_owned());
                 Ok(())

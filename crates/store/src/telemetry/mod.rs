@@ -20,7 +20,8 @@ pub use external::MAX_EXTERNAL_SAMPLES;
 pub use feedback::{FEEDBACK_PATIENCE, MAX_WAITING_FEEDBACK};
 pub use ingest::Ingested;
 pub use outcomes::{
-    KnownOutcome, LOOK_LAG, MAX_OUTCOMES_PER_SECOND, Measured, OutcomePlace, RATE_WINDOW, SLACK,
+    DrawnOutcome, KnownOutcome, LOOK_LAG, MAX_OUTCOMES_PER_SECOND, Measured, OutcomePlace,
+    RATE_WINDOW, SLACK,
 };
 pub use requests::RequestQuery;
 pub use statements::{Statement, StatementQuery};
@@ -46,7 +47,7 @@ fn rollout_of(column: i64) -> Option<RolloutId> {
 
 /// The arm of a column.
 fn arm_of(key: &str) -> Result<Arm, StoreError> {
-    [Arm::Stable, Arm::Control, Arm::Candidate, Arm::Shadow]
+    [Arm::Stable, Arm::Control, Arm::Candidate, Arm::Shadow, Arm::Variant]
         .into_iter()
         .find(|arm| arm.key() == key)
         .ok_or_else(|| StoreError::unreadable("arm", format!("`{key}` is none")))

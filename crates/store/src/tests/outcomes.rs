@@ -2,8 +2,8 @@ use super::telemetry::{ROLLOUT, batch, record};
 use super::{Home, NOW, plan};
 use crate::{KnownOutcome, LOOK_LAG, MAX_OUTCOMES_PER_SECOND, Measured, RATE_WINDOW, SLACK, Store};
 use analysis::{Batch, Side};
-use domain::ids::{GatewayName, RequestId, RolloutId};
-use domain::routing::Arm;
+use domain::ids::{ExperimentId, GatewayName, RequestId, RolloutId};
+use domain::routing::{Arm, Drawn};
 use domain::telemetry::{AnswerStatus, Feedback, RequestRecord};
 use domain::units::{Share, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -345,4 +345,50 @@ async fn outcomes_of_a_rollout_are_forgotten_together() {
     assert_eq!(home.store.forget_outcomes(ROLLOUT).await.unwrap(), 0);
     assert_eq!(all(&home.store).await, []);
     assert_eq!(home.store.outcomes(RolloutId(8), None, EVER, 9).await.unwrap().len(), 1);
+}
+
+/// An answer of a variant of an experiment with the number of [`ROLLOUT`].
+fn drawn(n: u8, variant: u8, shares: [u16; 3]) -> RequestRecord {
+    let shares = shares.map(Share::from_bp);
+    RequestRecord {
+        rollout: None,
+        arm: Arm::Variant,
+        share: shares[usize::from(variant)],
+        drawn: Some(Drawn {
+            experiment: ExperimentId(ROLLOUT.0),
+            name: format!("v{variant}"),
+            variant,
+            segment: Some(1),
+            shares: shares.to_vec(),
+        }),
+        ..record(n)
+    }
+}
+
+#[tokio::test]
+async fn an_experiments_outcomes_say_what_was_drawn_and_each_request_speaks() {
+    let home = Home::new().await;
+    let (first, second) = (drawn(1, 2, [5000, 3000, 2000]), drawn(2, 0, [9000, 500, 500]));
+    // The same question to two variants: two requests, two words.
+    let second = RequestRecord { input: first.input, ..second };
+    let say = |record: &RequestRecord, name: &str| (at(120), word(record, name, 1.0));
+    let said = vec![say(&first, "accepted"), say(&second, "accepted"), say(&second, "accepted")];
+    let sent = Batch { feedback: said, ..batch(1, &[first.clone(), second.clone()]) };
+    let done = home.store.ingest(&sent, at(200)).await.unwrap();
+    assert_eq!((done.feedback_counted, done.feedback_repeated), (2, 1));
+    let kept = all(&home.store).await;
+    let words = |o: &KnownOutcome| matches!(o.measured, Measured::Feedback { .. });
+    assert_eq!(kept.iter().filter(|o| words(o)).count(), 2);
+    for record in [&first, &second] {
+        let wanted = record.drawn.clone().unwrap();
+        let of: Vec<_> = kept.iter().filter(|o| o.share == record.share).collect();
+        assert_eq!(of.len(), 2, "an answer and a word: {kept:?}");
+        for outcome in of {
+            let drawn = outcome.drawn.clone().unwrap();
+            assert_eq!(drawn.variant, wanted.variant);
+            assert_eq!((drawn.segment, drawn.shares), (Some(1), wanted.shares.clone()));
+            assert_eq!(drawn.cost_nano_usd, record.cost_nano_usd);
+        }
+    }
+    assert!(kept.iter().all(|o| o.pair.is_none()));
 }

@@ -21,6 +21,7 @@ pub(super) fn record(n: u8) -> RequestRecord {
         rollout: Some(ROLLOUT),
         step: 1,
         share: Share::from_bp(5000),
+        drawn: None,
         generation: Generation(3),
         bucket: 17,
         subject: format!("hash-of-{n}"),

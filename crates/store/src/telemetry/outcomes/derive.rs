@@ -1,7 +1,7 @@
 //! From records and feedback to outcomes, as they come in.
 
 use super::rate::{Rate, stays};
-use super::{Measured, SLACK, column};
+use super::{DrawnOutcome, Measured, SLACK, column};
 use crate::StoreError;
 use crate::telemetry::rollout_column;
 use domain::ids::{Digest, RolloutId};
@@ -50,6 +50,7 @@ fn same_side(arm: Arm) -> Option<Arm> {
         Arm::Control => Arm::Stable,
         Arm::Candidate => Arm::Shadow,
         Arm::Shadow => Arm::Candidate,
+        Arm::Variant => return None,
     })
 }
 
@@ -93,7 +94,7 @@ impl Intake {
         connection: &mut SqliteConnection,
         record: &RequestRecord,
     ) -> Result<(), StoreError> {
-        let Some(rollout) = record.rollout.filter(|_| record.status.counts()) else {
+        let Some(rollout) = record.trial().filter(|_| record.status.counts()) else {
             return Ok(());
         };
         let took = i64::try_from(record.latency_us / 1000).unwrap_or(i64::MAX);
@@ -133,8 +134,11 @@ impl Intake {
         name: &str,
         value: f64,
     ) -> Result<(), StoreError> {
-        let Some(rollout) = record.rollout else { return Ok(()) };
-        let said = first_words(connection, rollout, record, name).await?;
+        let Some(rollout) = record.trial() else { return Ok(()) };
+        let said = match record.drawn {
+            None => first_words(connection, rollout, record, name).await?,
+            Some(_) => Vec::new(),
+        };
         if said.iter().any(|(arm, _)| Some(*arm) == same_side(record.arm)) {
             return Ok(());
         }
@@ -295,6 +299,18 @@ async fn first_words(
         .collect()
 }
 
+/// What was drawn, as the column has it.
+fn drawn(record: &RequestRecord) -> Result<Option<String>, StoreError> {
+    let of = |drawn: &domain::routing::Drawn| DrawnOutcome {
+        variant: drawn.variant,
+        segment: drawn.segment,
+        shares: drawn.shares.clone(),
+        cost_nano_usd: record.cost_nano_usd,
+    };
+    let text = record.drawn.as_ref().map(|drawn| serde_json::to_string(&of(drawn)));
+    text.transpose().map_err(|e| StoreError::not_json("what was drawn", &e))
+}
+
 async fn write(
     connection: &mut SqliteConnection,
     rollout: RolloutId,
@@ -307,8 +323,8 @@ async fn write(
     let insert = sqlx::query(
         "INSERT INTO outcomes (rollout, known, id, candidate, share, step, unit, pair, input,
              segment, halvings, failed, fallback, latency_us, ttft_us, cost_nano_usd,
-             output_tokens, name, value)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             output_tokens, name, value, drawn)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (rollout, known, id) DO NOTHING",
     )
     .bind(rollout_column(Some(rollout))?)
@@ -349,7 +365,7 @@ async fn write(
             .bind(name)
             .bind(value.is_finite().then_some(*value)),
     };
-    insert.execute(connection).await?;
+    insert.bind(drawn(record)?).execute(connection).await?;
     Ok(())
 }
 

@@ -12,6 +12,10 @@
 //!   known when it came;
 //! - selection knows no arms: what is left out of a flood is chosen by a hash of
 //!   the unit ([`rate`]), what is left out as repeated by the input alone.
+//!
+//! Outcomes of an experiment lie in the same sequence of tables under its own
+//! number, and say which variant was drawn with which probabilities. There a
+//! subject, not an input, is a piece of evidence: each request speaks for itself.
 
 mod derive;
 mod rate;
@@ -29,6 +33,7 @@ use crate::{Store, StoreError};
 use analysis::Side;
 use domain::ids::RolloutId;
 use domain::units::{Share, Span, Timestamp};
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 /// How late an outcome may come in and still be known from when it happened:
@@ -61,8 +66,25 @@ pub struct KnownOutcome {
     pub segment: Option<u64>,
     /// One of 2 to this power units was kept when it came in.
     pub halvings: u32,
+    /// Under an experiment: what was drawn.
+    pub drawn: Option<DrawnOutcome>,
     /// What was measured.
     pub measured: Measured,
+}
+
+/// What was drawn for an answer under an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrawnOutcome {
+    /// The variant that answered, by its place in the policy.
+    pub variant: u8,
+    /// The segment, by its place in the policy; none for everybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u8>,
+    /// The probability of each variant for this answer.
+    pub shares: Vec<Share>,
+    /// What the answer cost, in billionths of a US dollar: a reward posted
+    /// later is compared less what it cost.
+    pub cost_nano_usd: u64,
 }
 
 /// What was measured of an answer.

@@ -71,6 +71,11 @@ fn read(row: &SqliteRow) -> Result<KnownOutcome, StoreError> {
         input: hash("input")?,
         segment: maybe_hash("segment")?,
         halvings: row.try_get("halvings")?,
+        drawn: row
+            .try_get::<Option<&str>, _>("drawn")?
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|e| StoreError::not_json("what was drawn", &e))?,
         measured,
     })
 }

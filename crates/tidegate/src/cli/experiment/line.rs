@@ -50,6 +50,7 @@ pub(super) fn read(experiment: &Experiment, text: &str) -> Result<Answer, String
             .iter()
             .filter_map(|(name, value)| Some((experiment.metric(name)?, *value)))
             .collect(),
+        follows: None,
     })
 }
 
