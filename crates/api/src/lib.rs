@@ -102,6 +102,7 @@ fn resources() -> Router<Api> {
         .route("/rollouts/{id}/actions", post(rollouts::act))
         .route("/releases", get(releases::list))
         .route("/releases/{id}", get(releases::get))
+        .route("/releases/{id}/bom", get(releases::bom))
         .route("/releases/{id}/clear", post(releases::clear))
         .route("/incidents", get(incidents::list))
         .route("/incidents/{id}", get(incidents::get))

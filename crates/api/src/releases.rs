@@ -1,18 +1,54 @@
 //! `/api/v1/releases`.
 
 use crate::Api;
-use crate::changes::ListParams;
 use crate::extract::{Answer, Body, Params, Path, Signed, answer};
+use crate::problem::ApiError;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use control::listing::ListQuery;
+use control::releases::Only;
 use control::views::{Page, ReleaseView};
+use domain::ids::AppName;
+use http::header::CONTENT_TYPE;
 use serde::Deserialize;
+
+/// Which releases are wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReleaseParams {
+    app: Option<AppName>,
+    commit: Option<String>,
+    component: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
 
 pub(crate) async fn list(
     State(api): State<Api>,
     Signed(caller): Signed,
-    Params(params): Params<ListParams>,
+    Params(params): Params<ReleaseParams>,
 ) -> Answer<Page<ReleaseView>> {
-    answer(api.control.releases(&caller, params.query(&[])?).await)
+    let only = Only {
+        commit: params.commit.map(|c| c.parse()).transpose()?,
+        component: params.component.map(|c| c.parse()).transpose()?,
+    };
+    let query = ListQuery {
+        app: params.app,
+        state: None,
+        limit: params.limit,
+        cursor: params.cursor.map(|c| c.parse()).transpose()?,
+    };
+    answer(api.control.releases(&caller, query, &only).await)
+}
+
+/// `GET /releases/{id}/bom`: CycloneDX.
+pub(crate) async fn bom(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let bom = api.control.release_bom(&caller, &id).await?;
+    Ok(([(CONTENT_TYPE, domain::bom::MEDIA_TYPE)], bom.to_string()).into_response())
 }
 
 pub(crate) async fn get(

@@ -56,6 +56,7 @@ pub mod publish;
 mod pushes;
 mod reconcile;
 pub mod records;
+pub mod releases;
 pub mod rollouts;
 pub mod telemetry;
 pub mod views;

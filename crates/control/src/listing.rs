@@ -3,15 +3,14 @@
 use crate::caller::Caller;
 use crate::changes::word;
 use crate::git::blocking;
-use crate::incidents::entry;
 use crate::problem::{Problem, ProblemKind};
-use crate::records::{AppRecord, DeniedRecord, ReleaseRecord, RolloutRecord, labels};
-use crate::views::{AllowedAction, AppView, ChangeView, Page, ReleaseView, RolloutView};
-use crate::{Control, not_found, wrong};
+use crate::records::{AppRecord, RolloutRecord, labels};
+use crate::views::{AllowedAction, AppView, ChangeView, Page, RolloutView};
+use crate::{Control, wrong};
 use domain::approval;
 use domain::change::{Change, ChangeState};
 use domain::finding::GateReport;
-use domain::ids::{AppName, ChangeId, IncidentId, ReleaseId, RolloutId};
+use domain::ids::{AppName, ChangeId, IncidentId, RolloutId};
 use domain::incident::Incident;
 use domain::manifest::diff;
 use domain::params;
@@ -22,7 +21,7 @@ use domain::sentence::Sentence;
 use domain::telemetry::RequestRecord;
 use opsrepo::CommitId;
 use std::collections::BTreeSet;
-use store::{Cursor, Kind, Query, RequestQuery, Tx, Versioned};
+use store::{Cursor, Kind, Query, RequestQuery, Versioned};
 
 /// What part of a list is wanted.
 #[derive(Debug, Clone, Default)]
@@ -278,97 +277,6 @@ impl Control {
         Ok(Page { items, next: page.next.map(|c| c.to_string()) })
     }
 
-    /// Releases, newest first.
-    ///
-    /// # Errors
-    /// The store could not be read.
-    pub async fn releases(
-        &self,
-        _caller: &Caller,
-        query: ListQuery,
-    ) -> Result<Page<ReleaseView>, Problem> {
-        let page = self.store.list::<ReleaseRecord>(query.of(Kind::Release)).await?;
-        let mut items = Vec::new();
-        for release in page.items {
-            items.push(release_view(self, &release.doc).await?);
-        }
-        Ok(Page { items, next: page.next.map(|c| c.to_string()) })
-    }
-
-    /// One release, by id or unique prefix.
-    ///
-    /// # Errors
-    /// `no_such_release`, `ambiguous_release`.
-    pub async fn release(&self, _caller: &Caller, id: &str) -> Result<ReleaseView, Problem> {
-        let record = self.release_record(self.find_release(id).await?).await?;
-        release_view(self, &record).await
-    }
-
-    async fn find_release(&self, text: &str) -> Result<ReleaseId, Problem> {
-        if let Ok(id) = text.parse() {
-            return Ok(id);
-        }
-        let mut found = Vec::new();
-        for release in self.all::<ReleaseRecord>(Kind::Release).await? {
-            if release.doc.id.matches(text) {
-                found.push(release.doc.id);
-            }
-        }
-        match found.as_slice() {
-            [one] => Ok(*one),
-            [] => Err(not_found("release", text)),
-            _ => Err(Problem::new(
-                ProblemKind::Invalid,
-                "ambiguous_release",
-                format!("`{text}` fits {} releases", found.len()),
-                "give more digits",
-            )),
-        }
-    }
-
-    /// Takes a failed release off the deny list.
-    ///
-    /// # Errors
-    /// `not_allowed`, `not_denied`, `reason_missing`.
-    pub async fn clear_release(
-        &self,
-        caller: &Caller,
-        id: &str,
-        reason: &str,
-    ) -> Result<ReleaseView, Problem> {
-        caller.must(Permission::ClearDenied)?;
-        let id = self.find_release(id).await?;
-        let Some(denied) = self.store.get::<DeniedRecord>(Kind::Denied, id).await? else {
-            return Err(Problem::new(
-                ProblemKind::Refused,
-                "not_denied",
-                format!("{} is not refused", id.short()),
-                "nothing to clear",
-            ));
-        };
-        if reason.trim().chars().count() < 10 {
-            return Err(Problem::new(
-                ProblemKind::Invalid,
-                "reason_missing",
-                "clearing a failed release needs a written reason of at least 10 characters",
-                "say why it may be tried again",
-            )
-            .at("reason"));
-        }
-        let mut tx = Tx::new(self.clock.now());
-        tx.delete(Kind::Denied, id, denied.generation);
-        tx.audit(
-            entry(self.clock.now(), caller.actor(), "release.cleared", &denied.doc.app)
-                .on(format!("release/{id}"))
-                .because(Some(reason))
-                .from(caller.source.as_deref())
-                .into(),
-        );
-        self.store.commit(tx).await?;
-        let record = self.release_record(id).await?;
-        release_view(self, &record).await
-    }
-
     /// Incidents, newest first.
     ///
     /// # Errors
@@ -403,27 +311,6 @@ impl Control {
         let page = self.store.requests(&query).await?;
         Ok(Page { items: page.items, next: page.next.map(|c| c.to_string()) })
     }
-}
-
-pub(crate) async fn release_view(
-    control: &Control,
-    record: &ReleaseRecord,
-) -> Result<ReleaseView, Problem> {
-    let app = &record.manifest.app;
-    let denied = control.store.get::<DeniedRecord>(Kind::Denied, record.id).await?;
-    let live = control.store.get::<AppRecord>(Kind::App, app).await?;
-    Ok(ReleaseView {
-        id: record.id,
-        app: app.clone(),
-        manifest: record.manifest.clone(),
-        envelope: record.envelope.clone(),
-        change: record.change,
-        commit: record.commit.clone(),
-        created_at: record.created_at,
-        denied: denied.map(|d| d.doc.because),
-        live: live.is_some_and(|a| a.doc.production == record.id),
-        url: control.url(&format!("releases/{}", record.id)),
-    })
 }
 
 fn step_words(step: &Step) -> String {

@@ -3,7 +3,7 @@
 
 use crate::Control;
 use crate::caller::Caller;
-use crate::listing::release_view;
+use crate::releases::release_view;
 use crate::problem::{Problem, ProblemKind};
 use crate::records::{ReleaseRecord, RolloutRecord};
 use crate::views::{FeedbackView, WhyView};

@@ -17,6 +17,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod bom;
 pub mod change;
 pub mod component;
 pub mod dsse;

@@ -1,4 +1,4 @@
-//! `release list|get|diff|verify|clear`.
+//! `release list|get|bom|diff|verify|clear`.
 
 use super::client::escape;
 use super::failure::{Exit, Failure};
@@ -20,11 +20,22 @@ pub enum Release {
         /// Only of this app
         #[arg(short, long)]
         app: Option<AppName>,
+        /// Only those composed from this commit, or merged by it; four digits are enough
+        #[arg(long)]
+        commit: Option<String>,
+        /// Only those with this component: NAME, NAME@VERSION or KIND:NAME@VERSION
+        #[arg(long, value_name = "COMPONENT")]
+        with: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
     /// One release
     Get {
+        /// Its id, or the beginning of it
+        release: String,
+    },
+    /// Its bill of materials, models, prompts and data included (CycloneDX 1.6, JSON)
+    Bom {
         /// Its id, or the beginning of it
         release: String,
     },
@@ -53,10 +64,20 @@ pub enum Release {
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Release) -> Result<Exit, Failure> {
     match verb {
-        Release::List { app, paging } => list(run, app, &paging).await,
+        Release::List { app, commit, with, paging } => {
+            let only =
+                [("app", app.map(String::from)), ("commit", commit), ("component", with)];
+            list(run, &only, &paging).await
+        }
         Release::Get { release } => {
             let release = get(run, &release).await?;
             show(run, &release)
+        }
+        Release::Bom { release } => {
+            let path = format!("releases/{}/bom", escape(&release));
+            let bom: serde_json::Value = run.api.get(&path).await?;
+            run.out.json(&bom)?;
+            Ok(Exit::Ok)
         }
         Release::Diff { before, after } => compare(run, &before, &after).await,
         Release::Verify { release, vkey } => verify(run, &release, vkey).await,
@@ -68,9 +89,12 @@ async fn get(run: &Run, id: &str) -> Result<ReleaseView, Failure> {
     run.api.get(&format!("releases/{}", escape(id))).await
 }
 
-async fn list(run: &Run, app: Option<AppName>, paging: &Paging) -> Result<Exit, Failure> {
-    let parameters = [("app", app.map(String::from))];
-    let rows = paging.fetch::<ReleaseView>(run, "releases", &parameters).await?;
+async fn list(
+    run: &Run,
+    only: &[(&str, Option<String>)],
+    paging: &Paging,
+) -> Result<Exit, Failure> {
+    let rows = paging.fetch::<ReleaseView>(run, "releases", only).await?;
     run.out
         .list(&rows.items)
         .column("RELEASE", |r, out: &Out| out.release(&r.id))
