@@ -137,6 +137,7 @@ fn outcome(rng: &mut Rng, i: u64, plan: Plan) -> Outcome {
         unit: plan.sticky.then(|| mix(user)),
         pair: None,
         input: None,
+        answer: None,
         segment: Some(user % 4),
         step: 0,
         failed: false,

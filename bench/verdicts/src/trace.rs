@@ -105,6 +105,7 @@ fn blank() -> Outcome {
         pair: None,
         input: None,
         segment: None,
+        answer: None,
         step: 0,
         failed: false,
         values: Vec::new(),

@@ -11,7 +11,7 @@
 //! data never stops a backtest, and a breach lasts by looks that saw something.
 
 use crate::engine::{Engine, Place};
-use crate::outcome::{Outcome, Side};
+use crate::outcome::{Label, Outcome, Side};
 use domain::policy::{RolloutPolicy, SignalAction, Sustained};
 use domain::rollout::Breach;
 use domain::units::Timestamp;
@@ -118,6 +118,14 @@ impl Backtest {
         self.decision.as_ref()
     }
 
+    /// Takes in what a person said of an answer, known at the time last reached.
+    /// It makes no look due and decides nothing.
+    pub fn label(&mut self, label: &Label) {
+        if self.decision.is_none() {
+            self.engine.label(label);
+        }
+    }
+
     /// Goes to a time at which something becomes known: everything known before
     /// has been looked at. The decision, once there is one.
     pub fn reach(&mut self, at: Timestamp) -> Option<&Decision> {
@@ -142,11 +150,14 @@ impl Backtest {
         })
     }
 
-    /// Makes the look that is due. Only for the end of a recording: what comes
-    /// later is not seen by it.
+    /// Makes the look that is due; labels that came after the last one are shown
+    /// with it. Only for the end of a recording: what comes later is not seen.
     pub fn end(&mut self) {
         if let Some(due) = self.due {
             self.look(due);
+        }
+        if let Some(last) = self.last.as_mut().filter(|_| self.decision.is_none()) {
+            self.engine.relabel(&mut last.verdicts);
         }
     }
 

@@ -78,6 +78,7 @@ pub fn gauge_verdict(
         boundary: None,
         needed: None,
         corrected: None,
+        labels: None,
     }
 }
 

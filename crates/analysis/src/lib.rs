@@ -40,5 +40,5 @@ pub mod watch;
 pub use cells::{Batch, Cell, CellKey, Cells, Event, FeedbackCell};
 pub use engine::{Engine, Place};
 pub use observe::{Answered, observe};
-pub use outcome::{Outcome, Side};
+pub use outcome::{Label, Outcome, Side};
 pub use sketch::Sketch;

@@ -8,7 +8,7 @@
 use domain::units::Timestamp;
 
 /// Which version served the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The release that is running.
     Baseline,
@@ -34,6 +34,9 @@ pub struct Outcome {
     pub input: Option<u64>,
     /// A hash of the tenant, region, ...; segments may differ in level and share.
     pub segment: Option<u64>,
+    /// The answer itself, by [`domain::telemetry::answer_hash`]: what a label of
+    /// people finds a judge's word by.
+    pub answer: Option<u64>,
     /// The step of the plan.
     pub step: u32,
     /// The answer failed: its latency is worse than any number.
@@ -41,4 +44,18 @@ pub struct Outcome {
     /// Measured values, by index of the signal in the policy. What was not
     /// measured is absent. May hold NaN and infinities: they are unusable.
     pub values: Vec<(u16, f64)>,
+}
+
+/// What a person said of one answer that a judge judges too. It corrects what is
+/// shown; no test and no limit sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Label {
+    /// Who served the answer.
+    pub side: Side,
+    /// Which answer, as in [`Outcome::answer`].
+    pub answer: u64,
+    /// The signal whose judge it corrects, by index in the policy.
+    pub signal: u16,
+    /// The number; may be none.
+    pub value: f64,
 }

@@ -72,6 +72,7 @@ fn until(
             pair: None,
             input: None,
             segment: None,
+            answer: None,
             step: 0,
             failed: false,
             values,

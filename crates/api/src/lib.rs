@@ -99,6 +99,7 @@ fn resources() -> Router<Api> {
         .route("/rollouts/{id}", get(rollouts::get))
         .route("/rollouts/{id}/ticks", get(rollouts::ticks))
         .route("/rollouts/{id}/outcomes", get(rollouts::outcomes))
+        .route("/rollouts/{id}/sample", get(rollouts::sample))
         .route("/rollouts/{id}/actions", post(rollouts::act))
         .route("/releases", get(releases::list))
         .route("/releases/{id}", get(releases::get))

@@ -8,11 +8,13 @@ use axum::body::Body as Answered;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use control::views::{ActionResult, NewAction, Page, RolloutView};
+use control::labels::SampleQuery;
+use control::views::{ActionResult, NewAction, Page, RolloutView, SampleView};
 use domain::ids::RolloutId;
 use domain::rollout::Report;
 use futures_util::stream::{StreamExt as _, once, try_unfold};
 use http::header;
+use serde::Deserialize;
 
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -55,6 +57,31 @@ pub(crate) async fn outcomes(
     let lines = once(async { Ok::<_, std::io::Error>(first) }).chain(rest);
     let headers = [(header::CONTENT_TYPE, "application/jsonl")];
     Ok((headers, Answered::from_stream(lines)).into_response())
+}
+
+/// Which chosen answers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SampleParams {
+    signal: Option<String>,
+    labelled: Option<bool>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn sample(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<RolloutId>,
+    Params(params): Params<SampleParams>,
+) -> Answer<Page<SampleView>> {
+    let query = SampleQuery {
+        signal: params.signal,
+        labelled: params.labelled.unwrap_or(false),
+        limit: params.limit,
+        cursor: params.cursor.map(|c| c.parse()).transpose()?,
+    };
+    answer(api.control.label_sample(&caller, id, query).await)
 }
 
 pub(crate) async fn act(

@@ -30,6 +30,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pair: Option<String>,
     input: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
 }
 
 /// A recording on its way out, chunk by chunk.
@@ -101,5 +103,6 @@ fn line(started_at: Timestamp, outcome: &KnownOutcome) -> Line<'_> {
         segment: outcome.segment.map(hex),
         pair: outcome.pair.map(hex),
         input: hex(outcome.input),
+        answer: outcome.answer.map(hex),
     }
 }

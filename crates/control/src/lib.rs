@@ -47,6 +47,7 @@ mod incidents;
 mod init;
 mod journal;
 pub mod keys;
+pub mod labels;
 pub mod listing;
 pub mod log;
 pub mod people;

@@ -349,6 +349,29 @@ pub struct FeedbackView {
     pub shadow: bool,
 }
 
+/// A judged answer that people are asked to label. Who answered is not said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleView {
+    /// The request.
+    pub request: RequestId,
+    /// True if the mirrored answer is meant: post with `shadow`.
+    pub shadow: bool,
+    /// The signal whose judge is corrected by it.
+    pub signal: String,
+    /// Name of the feedback to post.
+    pub post_as: String,
+    /// True if it is labelled already.
+    pub labelled: bool,
+    /// When the judge's word became known.
+    pub at: Timestamp,
+    /// The rendered messages, redacted, if they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The answer, redacted, if it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
 /// A person, with no secret in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -97,6 +97,7 @@ async fn a_replay_of_what_was_stored_says_the_same() {
             pair: known.pair,
             input: Some(known.input),
             segment: known.segment,
+            answer: known.answer,
             step: known.step,
             failed: false,
             values,

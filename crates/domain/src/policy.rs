@@ -313,10 +313,34 @@ pub struct Judge {
     /// How many labelled answers both were measured on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labelled: Option<u64>,
-    /// Name of the feedback with which people label a random sample of the
-    /// answers this judge has judged. Not supported in rollouts yet: a fault.
+    /// Labels of people on a random sample of the answers this judge has judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub human: Option<String>,
+    pub human: Option<HumanLabels>,
+}
+
+/// People who label a part of what a judge judges, chosen by chance alone.
+///
+/// An answer is chosen by a hash of its request id ([`crate::telemetry::answer_hash`]),
+/// so everybody can tell which are, and nobody can choose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HumanLabels {
+    /// Name of the feedback their labels are posted as; `<signal>.human` if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Share of the answers that are chosen to be labelled.
+    pub share: Share,
+}
+
+impl HumanLabels {
+    /// True if the answer with this hash is one to be labelled, after so many
+    /// halvings of the share. Nested: who is chosen after more halvings is
+    /// chosen after fewer.
+    pub fn chooses(&self, answer: u64, halvings: u32) -> bool {
+        let below = u128::from(self.share.bp()) << u64::BITS;
+        (u128::from(answer) * u128::from(Share::ALL.bp())) < below >> halvings.min(u64::BITS)
+    }
 }
 
 fn default_min_samples() -> u64 {
@@ -329,6 +353,13 @@ pub const BUILT_IN_SIGNALS: [&str; 7] =
     ["error", "latency_ms", "ttft_ms", "cost", "output_tokens", "fallback", "schema_failure"];
 
 impl Signal {
+    /// Name of the feedback with which people label this signal's answers, if
+    /// the policy asks for labels.
+    pub fn label_name(&self) -> Option<String> {
+        let human = self.judge.as_ref()?.human.as_ref()?;
+        Some(human.name.clone().unwrap_or_else(|| format!("{}.human", self.name)))
+    }
+
     /// True if gateways measure this by themselves.
     pub fn is_built_in(&self) -> bool {
         BUILT_IN_SIGNALS.contains(&self.name.as_str())

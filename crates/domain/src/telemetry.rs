@@ -124,6 +124,14 @@ impl fmt::Debug for RequestRecord {
     }
 }
 
+/// The name of an answer in outcomes: the first 64 bits of the SHA-256 of its
+/// request id. By it a label finds what a judge said of the same answer, and by
+/// its size it is told which answers people are asked to label.
+pub fn answer_hash(request: &str) -> u64 {
+    let digest = Digest::of(request.as_bytes());
+    digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
+}
+
 /// Most characters of a feedback name.
 pub const MAX_FEEDBACK_NAME: usize = 64;
 
@@ -182,6 +190,12 @@ mod tests {
         let shown = format!("{feedback:?}");
         assert!(shown.contains("accepted"), "{shown}");
         assert!(!shown.contains("ana") && !shown.contains("call"), "{shown}");
+    }
+
+    #[test]
+    fn an_answer_is_named_as_any_language_can() {
+        // printf req_1 | sha256sum
+        assert_eq!(format!("{:016x}", answer_hash("req_1")), "dfe7be6cee3b99ca");
     }
 
     #[test]

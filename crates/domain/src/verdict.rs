@@ -85,21 +85,56 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// What people would have measured in place of a judge whose errors are known,
-/// in the signal's own terms. It describes and decides nothing.
+/// What people would have measured in place of a judge, in the signal's own
+/// terms: from the judge's known errors, or from people's labels on a random
+/// sample. It describes and decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Corrected {
-    /// Control's rate; absent without judged answers of control.
+    /// Control's rate or mean; absent where nothing can be said of control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Estimate>,
-    /// The candidate's rate.
+    /// The candidate's rate or mean.
     pub candidate: Estimate,
     /// Candidate − control. The uncertainty about the judge counts once, so it is
     /// sharper than the two rates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Estimate>,
-    /// Human labels that the judge's errors were measured on.
+    /// Human labels that the candidate's estimate rests on: those of its own
+    /// answers, or those the judge's errors were measured on.
     pub labels: u64,
+    /// True if it rests on labels of this rollout's answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_people: bool,
+}
+
+/// Labels of people on a random sample of the judged answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Labels {
+    /// The feedback they are posted as.
+    pub name: String,
+    /// Share of the answers that are chosen, as it is now.
+    pub share: f64,
+    /// Control's answers.
+    pub control: Labelled,
+    /// The candidate's answers.
+    pub candidate: Labelled,
+    /// Labels on answers that were not chosen, or that no number could be made
+    /// of. They correct nothing.
+    pub unused: u64,
+}
+
+/// How far people are with labelling the chosen answers of one arm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// Answers that the judge judged.
+    pub judged: u64,
+    /// Of these, the ones chosen to be labelled.
+    pub chosen: u64,
+    /// Of these, the ones labelled.
+    pub labelled: u64,
+    /// Labels still wanted before they correct anything; those of one subject
+    /// count for less than as many of different ones.
+    pub wanted: u64,
 }
 
 /// The verdict on one signal at one moment.
@@ -128,7 +163,10 @@ pub struct Verdict {
     /// Outcomes of the candidate still needed before a pass is possible.
     pub needed: Option<u64>,
     /// Both arms over the whole rollout, corrected for the judge's errors, where
-    /// the policy tells them.
+    /// the policy tells them or people label enough answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Corrected>,
+    /// How far people are with labelling, where the policy asks them to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
 }

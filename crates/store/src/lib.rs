@@ -50,8 +50,8 @@ pub use error::{CommitError, LogError, OpenError, StoreError};
 pub use object::{Cursor, DEFAULT_PAGE, Index, Kind, MAX_PAGE, Page, Query, Versioned};
 pub use open::{Claim, Store};
 pub use telemetry::{
-    DrawnOutcome, FEEDBACK_PATIENCE, Ingested, KnownOutcome, LOOK_LAG, MAX_EXTERNAL_SAMPLES,
-    MAX_OUTCOMES_PER_SECOND, MAX_WAITING_FEEDBACK, Measured, OutcomePlace, RATE_WINDOW,
-    RequestQuery, SLACK, Statement, StatementQuery,
+    DrawnOutcome, FEEDBACK_PATIENCE, Ingested, JudgedAnswer, KnownOutcome, LOOK_LAG,
+    MAX_EXTERNAL_SAMPLES, MAX_OUTCOMES_PER_SECOND, MAX_WAITING_FEEDBACK, Measured, OutcomePlace,
+    RATE_WINDOW, RequestQuery, SLACK, Statement, StatementQuery,
 };
 pub use tx::{NewEffect, Tx};

@@ -18,6 +18,7 @@ pub(crate) const TELEMETRY: Migrations = &[
     include_str!("../migrations/telemetry/0001_telemetry.sql"),
     include_str!("../migrations/telemetry/0002_outcomes.sql"),
     include_str!("../migrations/telemetry/0003_external.sql"),
+    include_str!("../migrations/telemetry/0004_answers.sql"),
     include_str!("../migrations/telemetry/0005_experiments.sql"),
 ];
 

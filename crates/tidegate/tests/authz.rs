@@ -31,6 +31,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/rollouts/ro-1"),
     ("GET", "/api/v1/rollouts/ro-1/ticks"),
     ("GET", "/api/v1/rollouts/ro-1/outcomes"),
+    ("GET", "/api/v1/rollouts/ro-1/sample"),
     ("POST", "/api/v1/rollouts/ro-1/actions"),
     ("GET", "/api/v1/releases"),
     ("GET", "/api/v1/releases/rel-00000000"),

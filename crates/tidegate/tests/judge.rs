@@ -90,10 +90,110 @@ fn without_a_judge_nothing_is_corrected() {
     assert_eq!(verdict.unwrap()["evidence"][0].get("corrected"), None);
 }
 
+/// The same judge, and people who label every chosen answer: they find bad what
+/// the judge called bad, but for one in three of it.
+fn labelled(share: f64, order: impl Fn(&str, &str) -> String) -> String {
+    let mut lines = String::new();
+    for i in 0..800_u32 {
+        let arm = if i % 2 == 0 { "baseline" } else { "candidate" };
+        let bad = (i / 2) % 100 < 23;
+        let id = format!("req_{i}");
+        let hash = u64::from_str_radix(&sha256(&id)[..16], 16).unwrap();
+        // Labels on others, always `bad`: they must not be used.
+        let chosen = (hash as f64) < share * 2.0_f64.powi(64);
+        let found = if chosen { bad && i % 3 > 0 } else { true };
+        let said = json!({"t": i, "arm": arm, "answer": id, "metrics": {"unhelpful": bad}});
+        let label =
+            json!({"t": i, "arm": arm, "answer": id, "metrics": {"unhelpful.human": found}});
+        lines.push_str(&order(&said.to_string(), &label.to_string()));
+    }
+    lines
+}
+
+fn sha256(text: &str) -> String {
+    domain::ids::Digest::of(text.as_bytes()).as_bytes().iter().fold(String::new(), |mut all, b| {
+        write!(all, "{b:02x}").unwrap();
+        all
+    })
+}
+
 #[test]
-fn labels_of_people_are_refused_as_long_as_they_do_nothing() {
-    let (output, _) = backtest(&policy(json!({"human": "reviewed"})), &trace());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("signals[0].judge.human") && said.contains("not supported"), "{said}");
+fn labels_of_people_correct_the_judge_and_decide_nothing() {
+    let policy_asking = policy(json!({"human": {"share": 0.5}}));
+    let (output, asked) =
+        backtest(&policy_asking, &labelled(0.5, |said, label| format!("{said}\n{label}\n")));
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let asked = asked.unwrap();
+    let evidence = &asked["evidence"][0];
+    let (labels, corrected) = (&evidence["labels"], &evidence["corrected"]);
+    assert_eq!(labels["name"], "unhelpful.human");
+    assert_eq!(labels["candidate"]["judged"], 400);
+    let chosen = labels["candidate"]["chosen"].as_u64().unwrap();
+    assert!((150..250).contains(&chosen), "{labels}");
+    assert_eq!(labels["candidate"]["labelled"], chosen, "{labels}");
+    assert_eq!(labels["unused"], 800 - chosen - labels["control"]["chosen"].as_u64().unwrap());
+    assert_eq!((&corrected["by_people"], &corrected["labels"]), (&json!(true), &json!(chosen)));
+    let value = corrected["candidate"]["value"].as_f64().unwrap();
+    // Two thirds of 23 %.
+    assert!((0.12..0.19).contains(&value), "{corrected}");
+    assert!(corrected["difference"]["low"].as_f64().unwrap() < 0.0, "{corrected}");
+
+    // The same without labels: nothing but what is shown differs.
+    let (_, plain) = backtest(&policy(Value::Null), &trace());
+    let mut bare = asked.clone();
+    for key in ["labels", "corrected"] {
+        bare["evidence"][0].as_object_mut().unwrap().remove(key);
+    }
+    let same = |verdict: &Value, key: &str| verdict[key].clone();
+    for key in ["decision", "n_candidate", "n_baseline", "evidence"] {
+        assert_eq!(same(&bare, key), same(&plain.clone().unwrap(), key), "{key}");
+    }
+
+    // Labels that come first, and all of them after the last look.
+    let (_, first) =
+        backtest(&policy_asking, &labelled(0.5, |said, label| format!("{label}\n{said}\n")));
+    assert_eq!(first.unwrap(), asked);
+    let all = labelled(0.5, |said, _| format!("{said}\n"));
+    let late = labelled(0.5, |_, label| format!("{label}\n"));
+    let late: String = late
+        .lines()
+        .map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            line["t"] = json!(90_000);
+            format!("{line}\n")
+        })
+        .collect();
+    let (_, late) = backtest(&policy_asking, &format!("{all}{late}"));
+    assert_eq!(late.unwrap(), asked);
+}
+
+#[test]
+fn too_few_labels_are_said_so() {
+    let (_, verdict) = backtest(
+        &policy(json!({"human": {"share": 0.01}})),
+        &labelled(0.01, |said, label| format!("{said}\n{label}\n")),
+    );
+    let verdict = verdict.unwrap();
+    let evidence = &verdict["evidence"][0];
+    assert_eq!(evidence.get("corrected"), None, "{evidence}");
+    let of = &evidence["labels"]["candidate"];
+    let (labelled, wanted) = (of["labelled"].as_u64().unwrap(), of["wanted"].as_u64().unwrap());
+    assert!(wanted > 0 && labelled + wanted == 10, "{of}");
+}
+
+#[test]
+fn a_label_without_its_answer_is_not_used() {
+    let line = |i: u32, metrics: Value| {
+        let arm = if i.is_multiple_of(2) { "baseline" } else { "candidate" };
+        format!("{}\n", json!({"t": i, "arm": arm, "metrics": metrics}))
+    };
+    let both = |i| line(i, json!({"unhelpful": i % 5 == 0, "unhelpful.human": 1}));
+    let (_, verdict) =
+        backtest(&policy(json!({"human": {"share": 1}})), &(0..400).map(both).collect::<String>());
+    let verdict = verdict.unwrap();
+    let labels = &verdict["evidence"][0]["labels"];
+    assert_eq!(
+        (&labels["candidate"]["labelled"], &labels["candidate"]["judged"]),
+        (&json!(0), &json!(200))
+    );
 }

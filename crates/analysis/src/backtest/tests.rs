@@ -27,6 +27,7 @@ fn said(outcome: Judged, reason: Reason) -> Verdict {
         boundary: None,
         needed: None,
         corrected: None,
+        labels: None,
     }
 }
 
@@ -138,6 +139,7 @@ fn outcome(at: i64, side: Side) -> Outcome {
         pair: None,
         input: None,
         segment: None,
+        answer: None,
         step: 0,
         failed: false,
         values: vec![(0, 0.0)],

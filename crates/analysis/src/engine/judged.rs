@@ -1,66 +1,237 @@
-//! What a judge said of either arm, corrected for the errors it is known to make.
+//! What a judge said of either arm, as people would have: by the errors it is
+//! known to make, or by people's labels on a part of the same answers.
 //!
 //! For people to read: tests go on comparing what the judge said. Both arms share
 //! the judge, so its errors cost these tests sharpness and no validity.
+//!
+//! Which answers are labelled is decided by a hash of the answer alone
+//! ([`HumanLabels::chooses`]): not by who asks, not by who answered, not by what
+//! the judge said. So the labelled answers are a random sample of the judged
+//! ones, and labels on any others are not used. A chosen answer that nobody has
+//! labelled yet is in neither part, as what is labelled first may be what is easy.
 
-use crate::judge::{self, Arm};
+use crate::judge::{self, Arm, FEW_LABELS};
 use crate::outcome::Side;
-use domain::policy::{Judge, Signal, SignalKind, Worse};
-use domain::verdict::{Corrected, Estimate};
+use domain::policy::{HumanLabels, Judge, Signal, SignalKind, Worse};
+use domain::verdict::{Corrected, Estimate, Labelled, Labels};
+use std::collections::BTreeMap;
 
 /// Level of the intervals, for one look.
 const LEVEL: f64 = 0.95;
 
-/// Judged answers of both arms; 1 is bad, whatever the signal calls 1.
+/// Most chosen answers that are kept for each signal. Beyond, the share of chosen
+/// ones is halved; ten thousand labels know a rate to one part in a hundred.
+pub const MAX_CHOSEN: usize = 10_000;
+
+/// Judged answers of both arms. Of a rate 1 is bad, whatever the signal calls 1.
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
-    judge: Judge,
+    /// What is known of its errors.
+    known: Judge,
+    people: Option<People>,
     /// The signal's 1 is good.
     flipped: bool,
+    /// Lowest and highest value.
+    range: (f64, f64),
+    /// Answers that are not chosen to be labelled.
     control: Arm,
     candidate: Arm,
 }
 
+/// Answers that people are asked to label.
+#[derive(Debug, Clone)]
+struct People {
+    asked: HumanLabels,
+    name: String,
+    halvings: u32,
+    chosen: BTreeMap<(Side, u64), Chosen>,
+    unused: u64,
+}
+
+/// What is known of one chosen answer; either may come first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chosen {
+    judge: Option<f64>,
+    human: Option<f64>,
+}
+
+/// What was judged on one side.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// All judged answers.
+    judged: Arm,
+    /// Without those that wait for their label.
+    joined: Arm,
+    /// Judged answers that are chosen.
+    chosen: u64,
+}
+
+impl Known {
+    fn worth(self, effect: f64) -> Self {
+        Self { judged: self.judged.worth(effect), joined: self.joined.worth(effect), ..self }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.joined.labels() >= FEW_LABELS
+    }
+}
+
 impl Judged {
-    /// None if nothing is known of a judge, or the signal is no rate.
+    /// None if nothing is known of a judge, or its numbers have no bounds.
     pub(super) fn new(signal: &Signal) -> Option<Self> {
-        let judge = signal.judge.clone().filter(|_| signal.kind == SignalKind::Rate)?;
+        let judge = signal.judge.as_ref()?;
+        let range = match signal.kind {
+            SignalKind::Rate => (0.0, 1.0),
+            SignalKind::Score => signal.range?,
+            SignalKind::Latency | SignalKind::Amount => return None,
+        };
+        let people = judge.human.clone().zip(signal.label_name());
         Some(Self {
-            judge,
-            flipped: signal.worse == Worse::Lower,
+            known: Judge { human: None, ..judge.clone() },
+            people: people.map(|(asked, name)| People {
+                asked,
+                name,
+                halvings: 0,
+                chosen: BTreeMap::new(),
+                unused: 0,
+            }),
+            flipped: signal.worse == Worse::Lower && signal.kind == SignalKind::Rate,
+            range,
             control: Arm::default(),
             candidate: Arm::default(),
         })
     }
 
-    /// Takes in what the judge said of one answer: 0 or 1.
-    pub(super) fn add(&mut self, side: Side, value: f64) {
-        let bad = if self.flipped { 1.0 - value } else { value };
-        match side {
-            Side::Candidate => self.candidate.add(bad, None),
-            Side::Baseline => self.control.add(bad, None),
+    /// Takes in what the judge said of one answer, within the signal's bounds.
+    pub(super) fn add(&mut self, side: Side, answer: Option<u64>, value: f64) {
+        let value = if self.flipped { 1.0 - value } else { value };
+        if let Some((people, answer)) = self.people.as_mut().zip(answer)
+            && people.asked.chooses(answer, people.halvings)
+        {
+            let chosen = people.chosen.entry((side, answer)).or_default();
+            if chosen.judge.is_none() {
+                chosen.judge = Some(value);
+                self.make_room();
+                return;
+            }
+        }
+        self.arm(side).add(value, None);
+    }
+
+    /// Takes in what a person said of one answer; none if it is no number of this
+    /// signal. The first word on an answer stands.
+    pub(super) fn label(&mut self, side: Side, answer: u64, value: Option<f64>) {
+        let flipped = self.flipped;
+        let Some(people) = &mut self.people else { return };
+        let chosen = people.asked.chooses(answer, people.halvings);
+        match value.filter(|_| chosen) {
+            Some(value) => {
+                let value = if flipped { 1.0 - value } else { value };
+                let chosen = people.chosen.entry((side, answer)).or_default();
+                chosen.human = chosen.human.or(Some(value));
+                self.make_room();
+            }
+            None => people.unused = people.unused.saturating_add(1),
         }
     }
 
-    /// Both arms as people would have measured them, over all answers alike.
-    /// `effect` is how many answers are worth one that stands alone: those of a
-    /// sticky subject resemble each other. None while nothing can be said of
-    /// the candidate.
-    pub(super) fn corrected(&self, effect: f64) -> Option<Corrected> {
-        let (control, candidate) = (self.control.worth(effect), self.candidate.worth(effect));
-        let of = |arm: &Arm| arm.corrected(&self.judge, LEVEL);
-        let known = of(&candidate)?;
-        let difference = judge::difference(&candidate, &control, &self.judge, LEVEL);
+    fn arm(&mut self, side: Side) -> &mut Arm {
+        match side {
+            Side::Candidate => &mut self.candidate,
+            Side::Baseline => &mut self.control,
+        }
+    }
+
+    /// Halves the share until what is chosen fits. Who leaves counts as an answer
+    /// that was never chosen.
+    fn make_room(&mut self) {
+        let Some(people) = &mut self.people else { return };
+        let mut left = Vec::new();
+        while people.chosen.len() > MAX_CHOSEN {
+            people.halvings = people.halvings.saturating_add(1);
+            let (asked, halvings) = (&people.asked, people.halvings);
+            people.chosen.retain(|(side, answer), known| {
+                let stays = asked.chooses(*answer, halvings) || halvings >= u64::BITS;
+                if !stays {
+                    left.push((*side, *known));
+                }
+                stays
+            });
+            if halvings >= u64::BITS {
+                break;
+            }
+        }
+        let labels = left.iter().filter(|(_, known)| known.human.is_some()).count();
+        people.unused = people.unused.saturating_add(labels as u64);
+        for (side, known) in left {
+            if let Some(value) = known.judge {
+                self.arm(side).add(value, None);
+            }
+        }
+    }
+
+    fn known(&self) -> [Known; 2] {
+        let start = |arm: Arm| Known { judged: arm, joined: arm, chosen: 0 };
+        let [mut control, mut candidate] = [start(self.control), start(self.candidate)];
+        for ((side, _), known) in self.people.iter().flat_map(|people| &people.chosen) {
+            let Some(judge) = known.judge else { continue };
+            let of = match side {
+                Side::Candidate => &mut candidate,
+                Side::Baseline => &mut control,
+            };
+            of.chosen = of.chosen.saturating_add(1);
+            of.judged.add(judge, None);
+            if known.human.is_some() {
+                of.joined.add(judge, known.human);
+            }
+        }
+        [control, candidate]
+    }
+
+    /// Both arms as people would have measured them, over all answers alike, and
+    /// how far people are with labelling. `effect` is how many answers are worth
+    /// one that stands alone: those of a sticky subject resemble each other. No
+    /// correction while nothing can be said of the candidate.
+    pub(super) fn corrected(&self, effect: f64) -> (Option<Corrected>, Option<Labels>) {
+        let counted = self.known();
+        let [control, candidate] = counted.map(|known| known.worth(effect));
+        let labels = self.people.as_ref().map(|people| Labels {
+            name: people.name.clone(),
+            share: people.asked.share.fraction() / 2.0_f64.powi(people.halvings.min(64) as i32),
+            control: labelled(&counted[0], &control),
+            candidate: labelled(&counted[1], &candidate),
+            unused: people.unused,
+        });
+        (self.estimates(&control, &candidate, counted[1].joined.labels()), labels)
+    }
+
+    fn estimates(&self, control: &Known, candidate: &Known, labels: u64) -> Option<Corrected> {
+        let asked =
+            Judge { human: self.people.as_ref().map(|p| p.asked.clone()), ..self.known.clone() };
+        let of = |known: &Known| match known.has_enough() {
+            true => known.joined.corrected(&asked, LEVEL),
+            false => known.judged.corrected(&self.known, LEVEL),
+        };
+        let by_people = candidate.has_enough();
+        let found = of(candidate)?;
+        // One kind of estimate for both, the one that both can have.
+        let difference = match by_people && control.has_enough() {
+            true => judge::difference(&candidate.joined, &control.joined, &asked, LEVEL),
+            false => judge::difference(&candidate.judged, &control.judged, &self.known, LEVEL),
+        };
         Some(Corrected {
-            control: of(&control).map(|rate| self.rate(rate)),
-            candidate: self.rate(known),
+            control: of(control).map(|value| self.value(value)),
+            candidate: self.value(found),
             difference: difference.map(|difference| self.mirrored(difference, 0.0)),
-            labels: known.labels,
+            labels: if by_people { labels } else { found.labels },
+            by_people,
         })
     }
 
-    fn rate(&self, bad: judge::Corrected) -> Estimate {
-        self.mirrored(bad, 1.0)
+    fn value(&self, found: judge::Corrected) -> Estimate {
+        let Estimate { value, low, high } = self.mirrored(found, 1.0);
+        let within = |x: f64| x.clamp(self.range.0, self.range.1);
+        Estimate { value: within(value), low: within(low), high: within(high) }
     }
 
     /// In terms of the signal, of which the mirror image of x is `all` − x.
@@ -74,173 +245,15 @@ impl Judged {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::engine::{Engine, Place};
-    use crate::labels::resalt::mix;
-    use crate::outcome::{Outcome, Side};
-    use domain::policy::RolloutPolicy;
-    use domain::units::Timestamp;
-    use domain::verdict::{Estimate, Verdict};
-    use serde_json::{Value, json};
-
-    const SENSITIVITY: f64 = 0.85;
-    const SPECIFICITY: f64 = 0.94;
-    /// True shares of bad answers: control's and the candidate's.
-    const TRUTH: [f64; 2] = [0.10, 0.16];
-
-    fn judge(sensitivity: f64, specificity: f64, labelled: u64) -> Value {
-        json!({"sensitivity": sensitivity, "specificity": specificity, "labelled": labelled})
-    }
-
-    fn policy(worse: &str, judge: Value) -> RolloutPolicy {
-        serde_json::from_value(json!({
-            "apiVersion": "tidegate/v1",
-            "signals": [{"name": "unhelpful", "kind": "rate", "worse": worse, "judge": judge,
-                "notice": {"by": 0.03}, "action": "pause"}],
-        }))
-        .unwrap()
-    }
-
-    /// Numbers in (0, 1) by position, from a seed.
-    fn uniform(seed: u64, i: u64, which: u64) -> f64 {
-        (mix(seed ^ mix(i ^ (which << 56))) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// What a judge with these errors says of answers that are as bad as the
-    /// truth has it.
-    fn rollout(seed: u64, n: u64) -> Vec<Outcome> {
-        let one = |i: u64| {
-            let candidate = uniform(seed, i, 1) < 0.5;
-            let bad = uniform(seed, i, 2) < TRUTH[usize::from(candidate)];
-            let called = if bad { SENSITIVITY } else { 1.0 - SPECIFICITY };
-            let value = f64::from(u8::from(uniform(seed, i, 3) < called));
-            Outcome {
-                at: Timestamp(i as i64 * 1000),
-                side: if candidate { Side::Candidate } else { Side::Baseline },
-                share: 0.5,
-                unit: None,
-                pair: None,
-                input: None,
-                segment: None,
-                step: 0,
-                failed: false,
-                values: vec![(0, value)],
-            }
-        };
-        (0..n).map(one).collect()
-    }
-
-    fn verdict(policy: &RolloutPolicy, outcomes: &[Outcome]) -> Verdict {
-        let mut engine = Engine::new(policy, Timestamp(0), policy.risk.false_stop.0);
-        outcomes.iter().for_each(|outcome| engine.add(outcome));
-        let end = outcomes.last().map_or(Timestamp(0), |last| last.at);
-        engine.look(end, &Place { step: 0, exposed: true }).remove(0)
-    }
-
-    fn covers(found: Estimate, truth: f64) -> bool {
-        found.low <= truth && truth <= found.high
-    }
-
-    #[test]
-    fn a_corrected_rate_is_near_the_truth_where_the_judges_is_not() {
-        let policy = policy("higher", judge(SENSITIVITY, SPECIFICITY, 2000));
-        let verdict = verdict(&policy, &rollout(1, 20_000));
-        let found = verdict.corrected.unwrap();
-        assert_eq!(found.labels, 2000);
-        let control = found.control.unwrap();
-        for (said, found, truth) in [
-            (verdict.control.value, control, TRUTH[0]),
-            (verdict.candidate.value, found.candidate, TRUTH[1]),
-        ] {
-            assert!(said.unwrap() > truth + 0.02, "the judge says {said:?}, it is {truth}");
-            assert!((found.value - truth).abs() < 0.015, "{found:?}, it is {truth}");
-            assert!(covers(found, truth), "{found:?}, it is {truth}");
-        }
-        let difference = found.difference.unwrap();
-        assert!((difference.value - (found.candidate.value - control.value)).abs() < 1e-9);
-        assert!(covers(difference, TRUTH[1] - TRUTH[0]), "{difference:?}");
-    }
-
-    #[test]
-    fn intervals_cover_the_truth_when_the_judge_is_estimated_too() {
-        let (mut rates, mut differences, runs) = (0_u32, 0_u32, 300_u32);
-        for run in 0..u64::from(runs) {
-            // Measured on 60 bad answers and on 60 good ones.
-            let share = |p: f64, which| {
-                let right = (0..60).filter(|i| uniform(run, *i, which) < p).count();
-                right as f64 / 60.0
-            };
-            let measured = judge(share(SENSITIVITY, 8), share(SPECIFICITY, 9), 120);
-            let verdict = verdict(&policy("higher", measured), &rollout(run, 1000));
-            let found = verdict.corrected.unwrap();
-            rates += u32::from(covers(found.candidate, TRUTH[1]));
-            let difference = found.difference.unwrap();
-            differences += u32::from(covers(difference, TRUTH[1] - TRUTH[0]));
-        }
-        // 95 % are 285; fewer than 275 has a chance below one in two hundred.
-        assert!(rates >= 275 && differences >= 275, "{rates} {differences} of {runs}");
-    }
-
-    #[test]
-    fn where_lower_is_worse_the_same_answers_are_mirrored() {
-        let known = judge(SENSITIVITY, SPECIFICITY, 500);
-        let mut outcomes = rollout(3, 2000);
-        let bad = verdict(&policy("higher", known.clone()), &outcomes).corrected.unwrap();
-        for outcome in &mut outcomes {
-            outcome.values[0].1 = 1.0 - outcome.values[0].1;
-        }
-        let good = verdict(&policy("lower", known), &outcomes).corrected.unwrap();
-        let mirrored = |found: Estimate, of: f64| Estimate {
-            value: of - found.value,
-            low: of - found.high,
-            high: of - found.low,
-        };
-        assert_eq!(good.candidate, mirrored(bad.candidate, 1.0));
-        assert_eq!(good.control.unwrap(), mirrored(bad.control.unwrap(), 1.0));
-        assert_eq!(good.difference.unwrap(), mirrored(bad.difference.unwrap(), 0.0));
-    }
-
-    #[test]
-    fn answers_of_the_same_subjects_are_worth_less() {
-        let policy = policy("higher", judge(SENSITIVITY, SPECIFICITY, 100_000));
-        let mut outcomes = rollout(4, 4000);
-        for (i, outcome) in (0_u64..).zip(&mut outcomes) {
-            let subject = i % 200;
-            // Whole subjects get one version and are content or not.
-            let candidate = uniform(4, subject, 5) < 0.5;
-            outcome.side = if candidate { Side::Candidate } else { Side::Baseline };
-            outcome.values[0].1 = f64::from(u8::from(uniform(4, subject, 6) < 0.2));
-        }
-        let width = |outcomes: &[Outcome]| {
-            let found = verdict(&policy, outcomes).corrected.unwrap().candidate;
-            (found.value, found.high - found.low)
-        };
-        let (alone, narrow) = width(&outcomes);
-        for (i, outcome) in (0_u64..).zip(&mut outcomes) {
-            outcome.unit = Some(mix(i % 200));
-        }
-        let (sticky, wide) = width(&outcomes);
-        assert!((sticky - alone).abs() < 0.01, "{sticky} {alone}");
-        // Twenty answers each: √20 = 4.5 times as wide.
-        assert!(wide > 3.0 * narrow && wide < 6.0 * narrow, "{wide} {narrow}");
-    }
-
-    #[test]
-    fn the_correction_decides_nothing_and_needs_a_judge() {
-        let outcomes = rollout(5, 3000);
-        let with = verdict(&policy("higher", judge(0.7, 0.8, 50)), &outcomes);
-        let without = verdict(&policy("higher", Value::Null), &outcomes);
-        assert!(with.corrected.is_some());
-        assert_eq!(without.corrected, None);
-        assert_eq!(Verdict { corrected: None, ..with }, without);
-        // Nothing of the candidate yet, nothing of control yet.
-        let of = |side| -> Vec<Outcome> {
-            outcomes.iter().filter(|outcome| outcome.side == side).cloned().collect()
-        };
-        let known = policy("higher", judge(0.7, 0.8, 50));
-        assert_eq!(verdict(&known, &of(Side::Baseline)).corrected, None);
-        let alone = verdict(&known, &of(Side::Candidate)).corrected.unwrap();
-        assert_eq!((alone.control, alone.difference), (None, None));
+/// `counted` as they are, `worth` as many as stand alone.
+fn labelled(counted: &Known, worth: &Known) -> Labelled {
+    Labelled {
+        judged: counted.judged.judged(),
+        chosen: counted.chosen,
+        labelled: counted.joined.labels(),
+        wanted: FEW_LABELS.saturating_sub(worth.joined.labels()),
     }
 }
+
+#[cfg(test)]
+mod tests;

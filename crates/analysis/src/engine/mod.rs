@@ -12,16 +12,19 @@
 //!
 //! Memory per signal: two samples of 2048 ranks, two laws of 4096 places or two
 //! times 9999 repetitions, the value counts of both arms, and at most
-//! [`signal::MAX_PENDING`] halves of pairs, [`signal::MAX_INPUTS`] inputs and as
-//! many subjects: below 6 MB, whatever the traffic.
+//! [`signal::MAX_PENDING`] halves of pairs, [`signal::MAX_INPUTS`] inputs, as many
+//! subjects, and [`MAX_CHOSEN`] answers for people to label: below 6 MB, whatever
+//! the traffic.
 
 mod interval;
 mod judged;
 mod numbers;
 pub mod signal;
 
+pub use judged::MAX_CHOSEN;
+
 use crate::labels::resalt::{Draws, mix};
-use crate::outcome::Outcome;
+use crate::outcome::{Label, Outcome};
 use domain::policy::RolloutPolicy;
 use domain::units::Timestamp;
 use domain::verdict::Verdict;
@@ -134,6 +137,22 @@ impl Engine {
             signal.add(outcome, value, &context, &self.draws);
             self.most = self.most.max(signal.measured());
             signal.mark(before, self.most);
+        }
+    }
+
+    /// Takes in what a person said of an answer. It changes what is shown beside
+    /// the judge's numbers and nothing else: no look becomes due by it.
+    pub fn label(&mut self, label: &Label) {
+        if let Some(signal) = self.signals.get_mut(usize::from(label.signal)) {
+            signal.label(label);
+        }
+    }
+
+    /// Brings what verdicts say of people's labels up to what is known now. They
+    /// come in the policy's order.
+    pub fn relabel(&self, verdicts: &mut [Verdict]) {
+        for (signal, verdict) in self.signals.iter().zip(verdicts) {
+            (verdict.corrected, verdict.labels) = signal.corrected();
         }
     }
 

@@ -9,11 +9,11 @@ use crate::labels::resalt::{self, Draws, mix};
 use crate::labels::score::{NotWorse, Scorer, badness};
 use crate::labels::spend::Schedule;
 use crate::labels::test::Test;
-use crate::outcome::{Outcome, Side};
+use crate::outcome::{Label, Outcome, Side};
 use crate::watch::{Reading, Watch, Watched};
 use domain::policy::{Signal, SignalAction, SignalKind, Worse};
 use domain::units::Timestamp;
-use domain::verdict::{Outcome as Result, Reason, Verdict};
+use domain::verdict::{Corrected, Labels, Outcome as Result, Reason, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Most answers that wait for the other arm's answer to the same input; beyond,
@@ -220,7 +220,7 @@ impl SignalState {
             (Side::Baseline, None) => 1.0 - outcome.share,
         };
         if let Some(judged) = &mut self.judged {
-            judged.add(outcome.side, value);
+            judged.add(outcome.side, outcome.answer, value);
         }
         match outcome.side {
             Side::Candidate => {
@@ -244,6 +244,20 @@ impl SignalState {
         if self.signal.notice.is_some() {
             self.compare(outcome, value, context, draws);
         }
+    }
+
+    /// Takes in what a person said of an answer.
+    pub(super) fn label(&mut self, label: &Label) {
+        let value = self.usable(label.value, false);
+        if let Some(judged) = &mut self.judged {
+            judged.label(label.side, label.answer, value);
+        }
+    }
+
+    /// What people would have measured, and how far they are with labelling.
+    pub(super) fn corrected(&self) -> (Option<Corrected>, Option<Labels>) {
+        let effect = self.tests.as_ref().map_or(1.0, |tests| tests.worse.design_effect());
+        self.judged.as_ref().map_or((None, None), |judged| judged.corrected(effect))
     }
 
     /// The value if it can be of the signal's kind; infinite for a failed answer
@@ -454,6 +468,7 @@ impl SignalState {
     pub(super) fn verdict(&mut self, now: Timestamp, place: &Place) -> Verdict {
         let watched = self.watch.look(now, place.step);
         let (outcome, reason) = self.decide(&watched, place);
+        let (corrected, labels) = self.corrected();
         let tests = self.tests.as_ref();
         let limits = matches!(reason, Reason::OverLimit | Reason::Breaker | Reason::BudgetBurns)
             || self.signal.notice.is_none();
@@ -480,9 +495,8 @@ impl SignalState {
                 false => compared.map(|_| self.risk),
             },
             needed: self.needed().filter(|_| outcome == Result::Hold),
-            corrected: self.judged.as_ref().and_then(|judged| {
-                judged.corrected(tests.map_or(1.0, |tests| tests.worse.design_effect()))
-            }),
+            corrected,
+            labels,
         }
     }
 

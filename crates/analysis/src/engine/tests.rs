@@ -54,6 +54,7 @@ fn rollout(seed: u64, n: u64, share: f64, bad: [f64; 2]) -> Vec<Outcome> {
             pair: None,
             input: None,
             segment: None,
+            answer: None,
             step: 0,
             failed: false,
             values: vec![(0, event), (1, slow), (2, 0.8 - 0.4 * event)],
@@ -210,6 +211,7 @@ fn pairs_need_fewer_inputs_and_repeated_inputs_are_no_new_evidence() {
                     pair: Some(i),
                     input: Some(input),
                     segment: None,
+                    answer: None,
                     step: 0,
                     failed: false,
                     values: vec![(0, f64::from(u8::from(bad)))],
@@ -349,7 +351,7 @@ proptest! {
             let side = if candidate { Side::Candidate } else { Side::Baseline };
             let at = Timestamp(at);
             engine.add(&Outcome {
-                at, side, share, unit, pair, input: unit, segment, step: 0, failed, values,
+                at, side, share, unit, pair, input: unit, segment, answer: None, step: 0, failed, values,
             });
             let verdicts = engine.look(at, &PLACE);
             prop_assert_eq!(verdicts.len(), 3);

@@ -90,6 +90,7 @@ impl Guards {
             unit: answer.unit,
             pair: None,
             input: None,
+            answer: None,
             segment: answer.segment.map(|segment| segment as u64),
             step: 0,
             failed: answer.failed,

@@ -26,7 +26,8 @@ pub use sums::Arm;
 use calibrated::Calibration;
 use domain::policy::Judge;
 
-/// Human labels of an arm below which a calibrated judge is trusted more.
+/// Human labels of an arm below which they correct nothing: a calibrated judge is
+/// trusted more, and without one there is nothing to say.
 pub const FEW_LABELS: u64 = 10;
 
 /// A value as people would have measured it.
@@ -59,7 +60,7 @@ impl Arm {
     /// with the judge's sensitivity, specificity and number of calibration
     /// labels, the corrected rate, for which 1 is bad and 0 is good. With both,
     /// the arm's own labels once there are [`FEW_LABELS`] of them. None if
-    /// neither can be had: no labels, a judge that is no better than a coin, or
+    /// neither can be had: too few labels, a judge that is no better than a coin, or
     /// labels that are all alike on a scale nobody told.
     pub fn corrected(&self, judge: &Judge, level: f64) -> Option<Corrected> {
         match self.way(judge)? {
@@ -69,17 +70,17 @@ impl Arm {
     }
 
     fn way(&self, judge: &Judge) -> Option<Way> {
-        let labels = if judge.human.is_some() { self.labels() } else { 0 };
-        match Calibration::of(judge).filter(|_| self.is_binary()) {
-            Some(calibration) if labels < FEW_LABELS => Some(Way::Calibrated(calibration)),
-            _ => (labels > 1).then_some(Way::Powered),
+        if judge.human.is_some() && self.labels() >= FEW_LABELS {
+            return Some(Way::Powered);
         }
+        Calibration::of(judge).filter(|_| self.is_binary()).map(Way::Calibrated)
     }
 }
 
 /// How much higher the mean of `a` is than that of `b`, as people would have
 /// measured it. Of arms that the same calibrated judge judged, the uncertainty
-/// of its calibration counts once. None where [`Arm::corrected`] is none for
+/// of its calibration counts once. Where one arm has too few labels, both are
+/// compared by the calibration. None where [`Arm::corrected`] is none for
 /// either arm.
 pub fn difference(a: &Arm, b: &Arm, judge: &Judge, level: f64) -> Option<Corrected> {
     match (a.way(judge)?, b.way(judge)?) {

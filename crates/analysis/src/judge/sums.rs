@@ -107,17 +107,31 @@ impl Arm {
 
     /// The same shares of fewer answers: `effect` of them are worth one that
     /// stands alone, because they come from the same subjects (Kish's design
-    /// effect). Labels of people are left as they are.
+    /// effect, 1 + (m − 1)ρ for m answers a subject). Of the labelled ones, of
+    /// which a subject has fewer, it takes fewer.
     pub fn worth(&self, effect: f64) -> Self {
-        if self.rest == 0 || effect.is_nan() || effect <= 1.0 {
+        if effect.is_nan() || effect <= 1.0 || self.judged() == 0 {
             return *self;
         }
-        let rest = (self.rest as f64 / effect).round().max(1.0) as u64;
-        let part = |sum: i128| sum.saturating_mul(i128::from(rest)) / i128::from(self.rest);
+        let labelled = 1.0 + (effect - 1.0) * self.n as f64 / self.judged() as f64;
+        let fewer = |n: u64, effect: f64| (n as f64 / effect).round().max(1.0).min(n as f64) as u64;
+        let part = |sum: i128, new: u64, n: u64| match n {
+            0 => 0,
+            n => sum.saturating_mul(i128::from(new)) / i128::from(n),
+        };
+        let (n, rest) = (fewer(self.n, labelled), fewer(self.rest, effect));
+        let of_labelled = |sum| part(sum, n, self.n);
+        let of_rest = |sum| part(sum, rest, self.rest);
         Self {
+            n,
+            judge: of_labelled(self.judge),
+            judge_sq: of_labelled(self.judge_sq),
+            human: of_labelled(self.human),
+            human_sq: of_labelled(self.human_sq),
+            both: of_labelled(self.both),
             rest,
-            rest_judge: part(self.rest_judge),
-            rest_judge_sq: part(self.rest_judge_sq),
+            rest_judge: of_rest(self.rest_judge),
+            rest_judge_sq: of_rest(self.rest_judge_sq),
             ..*self
         }
     }

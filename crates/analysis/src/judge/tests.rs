@@ -3,7 +3,8 @@
 use super::calibrated::{Calibration, Split};
 use super::*;
 use crate::experiment::random::Random;
-use domain::units::Ratio;
+use domain::policy::HumanLabels;
+use domain::units::{Ratio, Share};
 
 fn policy(sensitivity: f64, specificity: f64, labelled: u64) -> Judge {
     Judge {
@@ -14,13 +15,12 @@ fn policy(sensitivity: f64, specificity: f64, labelled: u64) -> Judge {
     }
 }
 
+fn asked() -> HumanLabels {
+    HumanLabels { name: None, share: Share::from_bp(500) }
+}
+
 fn people() -> Judge {
-    Judge {
-        sensitivity: None,
-        specificity: None,
-        labelled: None,
-        human: Some("reviewed".to_owned()),
-    }
+    Judge { sensitivity: None, specificity: None, labelled: None, human: Some(asked()) }
 }
 
 /// An arm of which the judge called so many bad.
@@ -275,11 +275,48 @@ fn differences_cover_the_truth_and_share_the_judge() {
 
 #[test]
 fn one_arm_with_labels_and_one_without_are_compared_by_the_calibration() {
-    let judge = Judge { human: Some("reviewed".to_owned()), ..policy(0.9, 0.9, 100) };
+    let judge = Judge { human: Some(asked()), ..policy(0.9, 0.9, 100) };
     let a = labelled(&mut Random::new(1, 1), 0.3, 0.1, 500, 60);
     let found = difference(&a, &judged(150, 500), &judge, 0.95).unwrap();
     assert_eq!(found.labels, 100);
     assert_eq!(a.corrected(&judge, 0.95).unwrap().labels, 60);
+}
+
+#[test]
+fn too_few_labels_correct_nothing() {
+    let arm = |labels| labelled(&mut Random::new(2, 2), 0.3, 0.1, 500, labels);
+    assert_eq!(arm(FEW_LABELS - 1).corrected(&people(), 0.95), None);
+    assert_eq!(arm(FEW_LABELS).corrected(&people(), 0.95).unwrap().labels, FEW_LABELS);
+    let enough = arm(50);
+    assert_eq!(difference(&enough, &arm(FEW_LABELS - 1), &people(), 0.95), None);
+}
+
+#[test]
+fn labels_of_the_same_subjects_are_worth_less() {
+    // Twenty answers of each of 200 subjects, all alike; half of them labelled.
+    let mut arm = Arm::default();
+    let mut random = Random::new(4, 4);
+    for _ in 0..200 {
+        let (y, wrong) = (random.toss(0.3), random.toss(0.2));
+        let f = (y - wrong).abs();
+        (0..20).for_each(|i| arm.add(f, (i % 2 == 0).then_some(y)));
+    }
+    let width = |arm: &Arm| {
+        let found = powered::mean(arm, 0.95).unwrap();
+        (found.value, found.high - found.low)
+    };
+    let ((alone, narrow), (sticky, wide)) = (width(&arm), width(&arm.worth(20.0)));
+    near(sticky, alone, 0.01);
+    // Ten labels of each subject, so √10 times as wide, a bit more for the rest.
+    assert!(wide > 2.8 * narrow && wide < 4.5 * narrow, "{wide} {narrow}");
+    // A subject with one labelled answer of many: labels are worth nearly all.
+    let mut few = judged(300, 1000);
+    (0..20).for_each(|i| few.add(f64::from(i % 2), Some(f64::from(i % 2))));
+    assert_eq!(few.worth(5.0).labels(), 19);
+    for odd in [f64::NAN, 0.5, 1.0] {
+        assert_eq!(few.worth(odd), few);
+    }
+    assert_eq!(Arm::default().worth(7.0), Arm::default());
 }
 
 #[test]

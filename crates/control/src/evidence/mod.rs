@@ -165,7 +165,7 @@ impl Control {
                 tests.read = Some(last.place);
                 tests = apart(move || {
                     for outcome in &chunk {
-                        tests.engine.add(&tests.signals.outcome(outcome));
+                        tests.signals.feed(&mut tests.engine, outcome);
                     }
                     tests
                 })

@@ -1,25 +1,62 @@
 //! From stored outcomes to what the tests of a policy take in.
 
-use analysis::Outcome;
+use analysis::{Engine, Label, Outcome};
 use domain::policy::RolloutPolicy;
 use std::collections::BTreeMap;
 use store::{KnownOutcome, Measured};
 
-/// The signals of a policy by name.
+/// The signals of a policy by name, and by the name of what people say of them.
 #[derive(Debug)]
-pub(super) struct Signals(BTreeMap<String, u16>);
+pub(super) struct Signals {
+    named: BTreeMap<String, u16>,
+    labels: Vec<(String, u16)>,
+}
 
 impl Signals {
     pub(super) fn new(policy: &RolloutPolicy) -> Self {
-        let signals = (0..).zip(&policy.signals);
-        Self(signals.map(|(index, signal)| (signal.name.clone(), index)).collect())
+        let signals = || (0..).zip(&policy.signals);
+        Self {
+            named: signals().map(|(index, signal)| (signal.name.clone(), index)).collect(),
+            labels: signals()
+                .filter_map(|(index, signal)| Some((signal.label_name()?, index)))
+                .collect(),
+        }
+    }
+
+    /// Feeds the tests what became known. A label of people is no outcome of its
+    /// own, unless a signal has its name too.
+    pub(super) fn feed(&self, engine: &mut Engine, known: &KnownOutcome) {
+        let mut labels = self.labels(known).peekable();
+        let only_label = labels.peek().is_some();
+        labels.for_each(|label| engine.label(&label));
+        let outcome = self.outcome(known);
+        if !(only_label && outcome.values.is_empty()) {
+            engine.add(&outcome);
+        }
+    }
+
+    /// What a person says here of answers that a judge judges too.
+    fn labels<'a>(&'a self, known: &'a KnownOutcome) -> impl Iterator<Item = Label> + 'a {
+        let said = match (&known.measured, known.answer) {
+            (Measured::Feedback { name, value }, Some(answer)) => Some((name, *value, answer)),
+            _ => None,
+        };
+        said.into_iter().flat_map(move |(name, value, answer)| {
+            let signals = self.labels.iter().filter(move |(of, _)| of == name);
+            signals.map(move |(_, signal)| Label {
+                side: known.side,
+                answer,
+                signal: *signal,
+                value,
+            })
+        })
     }
 
     /// Names are looked up in the policy, so that a signal nobody watches costs
     /// nothing.
     pub(super) fn outcome(&self, known: &KnownOutcome) -> Outcome {
         let failed = matches!(known.measured, Measured::Answer { failed: true, .. });
-        let value = |(name, value): (&str, f64)| self.0.get(name).map(|index| (*index, value));
+        let value = |(name, value): (&str, f64)| self.named.get(name).map(|index| (*index, value));
         let values = match &known.measured {
             Measured::Answer { .. } => {
                 measured(&known.measured).into_iter().filter_map(value).collect()
@@ -35,6 +72,7 @@ impl Signals {
             pair: known.pair,
             input: Some(known.input),
             segment: known.segment,
+            answer: known.answer,
             step: known.step,
             failed,
             values,
@@ -91,6 +129,7 @@ mod tests {
             pair: None,
             input: 12,
             segment: Some(13),
+            answer: Some(14),
             halvings: 0,
             drawn: None,
             measured,
@@ -127,5 +166,33 @@ mod tests {
         assert_eq!(said("accepted"), [(0, 1.0)]);
         assert_eq!(said("csat"), [], "nobody watches it");
         assert_eq!(said("error"), [], "gateways measure this, nobody posts it");
+    }
+
+    #[test]
+    fn labels_go_to_the_signals_that_asked_for_them() {
+        let human = serde_json::json!({"human": {"share": 0.1}});
+        let named = serde_json::json!({"human": {"share": 0.1, "name": "helpful.human"}});
+        let policy: RolloutPolicy = serde_json::from_value(serde_json::json!({
+            "apiVersion": "tidegate/v1",
+            "signals": [
+                {"name": "helpful", "kind": "rate", "limit": 0.5, "judge": human, "action": "pause"},
+                {"name": "kind", "kind": "rate", "limit": 0.5, "judge": named, "action": "pause"},
+                {"name": "tone", "kind": "rate", "limit": 0.5, "action": "pause"},
+            ],
+        }))
+        .unwrap();
+        let signals = Signals::new(&policy);
+        let said = |name: &str| {
+            let name = name.to_owned();
+            let known = known(Measured::Feedback { name, value: 1.0 });
+            signals.labels(&known).collect::<Vec<_>>()
+        };
+        let label = |signal| Label { side: Side::Candidate, answer: 14, signal, value: 1.0 };
+        assert_eq!(said("helpful.human"), [label(0), label(1)]);
+        assert_eq!(said("helpful"), [], "the judge's word is no label");
+        assert_eq!(said("tone.human"), []);
+        let mut older = known(Measured::Feedback { name: "helpful.human".to_owned(), value: 1.0 });
+        older.answer = None;
+        assert_eq!(signals.labels(&older).count(), 0, "nobody knows of which answer");
     }
 }

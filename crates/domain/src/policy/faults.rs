@@ -220,7 +220,28 @@ mod tests {
             ("/signals/4/name", json!("ttft_ms"), "signals[4].name"),
             ("/signals/2/judge", known(), "signals[2].judge"),
             ("/signals/1/judge", known(), "signals[1].judge"),
-            ("/signals/3/judge", json!({"human": "checked"}), "signals[3].judge.human"),
+            ("/signals/2/judge", json!({"human": {"share": "5%"}}), "signals[2].judge"),
+            ("/signals/3/judge", json!({"human": {"share": 0}}), "signals[3].judge.human.share"),
+            (
+                "/signals/3/judge",
+                json!({"human": {"share": 0.1, "name": "grounded"}}),
+                "signals[3].judge.human.name",
+            ),
+            (
+                "/signals/3/judge",
+                json!({"human": {"share": 0.1, "name": "error"}}),
+                "signals[3].judge.human.name",
+            ),
+            (
+                "/signals/3/judge",
+                json!({"human": {"share": 0.1, "name": "a b"}}),
+                "signals[3].judge.human.name",
+            ),
+            (
+                "/signals/1/judge",
+                json!({"human": {"share": 0.1}, "sensitivity": 0.9, "specificity": 0.9, "labelled": 9}),
+                "signals[1].judge.sensitivity",
+            ),
             ("/signals/3/judge", json!({}), "signals[3].judge"),
             ("/signals/3/judge/sensitivity", json!(1.1), "signals[3].judge.sensitivity"),
             ("/signals/3/judge/sensitivity", json!(0.1), "signals[3].judge.sensitivity"),
@@ -228,7 +249,6 @@ mod tests {
             ("/signals/3/judge/specificity", Value::Null, "signals[3].judge.specificity"),
             ("/signals/3/judge/labelled", json!(0), "signals[3].judge.labelled"),
             ("/signals/3/judge/labelled", json!(1), "signals[3].judge.labelled"),
-            ("/signals/3/judge/human", json!("checked"), "signals[3].judge.human"),
         ] {
             let mut policy = sound();
             let (parent, key) = pointer.rsplit_once('/').unwrap();
@@ -239,6 +259,46 @@ mod tests {
             }
             assert_eq!(faults(policy), [field], "{pointer}");
         }
+    }
+
+    #[test]
+    fn people_may_label_rates_and_scores() {
+        for signal in [1, 3] {
+            let mut policy = sound();
+            policy["signals"][signal]["judge"] = json!({"human": {"share": "5%"}});
+            assert_eq!(faults(policy), Vec::<String>::new());
+        }
+        let mut policy = sound();
+        let name = "n".repeat(60);
+        policy["signals"][3]["name"] = json!(name);
+        policy["signals"][3]["judge"] = json!({"human": {"share": "5%"}});
+        assert_eq!(faults(policy.clone()), ["signals[3].judge.human.name"]);
+        policy["signals"][3]["judge"]["human"]["name"] = json!("checked");
+        assert_eq!(faults(policy), Vec::<String>::new());
+    }
+
+    #[test]
+    fn answers_are_chosen_at_the_stated_share_and_nested() {
+        let human = |share: &str| -> crate::policy::HumanLabels {
+            serde_json::from_value(json!({"share": share})).unwrap()
+        };
+        let all = human("100%");
+        assert!(all.chooses(0, 0) && all.chooses(u64::MAX, 0) && !all.chooses(u64::MAX, 1));
+        let few = human("5%");
+        let edge = (0.05 * 2.0_f64.powi(64)) as u64;
+        assert!(few.chooses(edge - (1 << 20), 0) && !few.chooses(edge + (1 << 20), 0));
+        for halvings in 0..70 {
+            for answer in [0, 1, 1 << 30, 1 << 50, 1 << 59, edge, u64::MAX] {
+                assert!(!few.chooses(answer, halvings + 1) || few.chooses(answer, halvings));
+            }
+        }
+        let chosen = |share: &str| {
+            let ids = (0..20_000).map(|i| crate::telemetry::answer_hash(&format!("req_{i}")));
+            ids.filter(|answer| human(share).chooses(*answer, 0)).count()
+        };
+        // Within five standard errors.
+        assert!((850..1150).contains(&chosen("5%")), "{}", chosen("5%"));
+        assert!((9640..10_360).contains(&chosen("50%")), "{}", chosen("50%"));
     }
 
     #[test]

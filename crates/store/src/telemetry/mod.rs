@@ -24,7 +24,7 @@ pub use outcomes::{
     RATE_WINDOW, SLACK,
 };
 pub use requests::RequestQuery;
-pub use statements::{Statement, StatementQuery};
+pub use statements::{JudgedAnswer, Statement, StatementQuery};
 
 use crate::StoreError;
 use crate::object::signed;

@@ -112,7 +112,71 @@ fn read(row: &SqliteRow) -> Result<Statement, StoreError> {
     })
 }
 
+/// An answer that was judged under a name, the way tests see it: the first word on
+/// its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedAnswer {
+    /// The request.
+    pub request: RequestId,
+    /// The mirrored answer to it.
+    pub shadow: bool,
+    /// When the word became known.
+    pub at: Timestamp,
+    /// People have labelled it.
+    pub labelled: bool,
+    /// Its place in the list.
+    pub place: Cursor,
+}
+
+/// Whether a word is the first of its side on its input: stable and control are
+/// one side, and so are the candidate and the mirror.
+const FIRST_OF_ITS_SIDE: &str = "NOT EXISTS (SELECT 1 FROM feedback e
+     WHERE e.rollout = f.rollout AND e.name = f.name AND e.unit = f.unit AND e.seq < f.seq
+     AND e.arm = CASE f.arm WHEN 'stable' THEN 'control' WHEN 'control' THEN 'stable'
+                            WHEN 'candidate' THEN 'shadow' ELSE 'candidate' END)";
+
 impl Store {
+    /// Answers of a rollout that were judged under `name`, oldest first, and
+    /// whether people have labelled them under `label`; at most `limit`, up to
+    /// [`MAX_PAGE`], from right after `after` on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn judged_answers(
+        &self,
+        rollout: RolloutId,
+        (name, label): (&str, &str),
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Vec<JudgedAnswer>, StoreError> {
+        let mut sql = QueryBuilder::new(
+            "SELECT f.seq, f.id, f.arm, f.at, EXISTS (SELECT 1 FROM feedback l
+                 WHERE l.rollout = f.rollout AND l.arm = f.arm AND l.unit = f.unit AND l.name = ",
+        );
+        sql.push_bind(label)
+            .push(") AS labelled FROM feedback f WHERE f.rollout = ")
+            .push_bind(rollout_column(Some(rollout))?)
+            .push(" AND f.name = ")
+            .push_bind(name)
+            .push(" AND f.value IS NOT NULL AND f.seq > ")
+            .push_bind(after.map_or(0, |cursor| cursor.0))
+            .push(" AND ")
+            .push(FIRST_OF_ITS_SIDE)
+            .push(" ORDER BY f.seq LIMIT ")
+            .push_bind(i64::from(limit.clamp(1, MAX_PAGE)));
+        let rows = sql.build().fetch_all(self.telemetry.readers()).await?;
+        let read = |row: &SqliteRow| {
+            Ok(JudgedAnswer {
+                request: name_of("feedback", row.try_get("id")?)?,
+                shadow: arm_of(row.try_get("arm")?)? == Arm::Shadow,
+                at: Timestamp(row.try_get("at")?),
+                labelled: row.try_get("labelled")?,
+                place: Cursor(row.try_get("seq")?),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
     /// A page of what was said, newest first.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `rollout plan|list|get|watch|status|export|pause|resume|promote|approve|rollback`.
+//! `rollout plan|list|get|watch|status|export|sample|pause|resume|promote|approve|rollback`.
 
 use super::client::query;
 use super::failure::{Exit, Failure};
@@ -7,7 +7,7 @@ use super::paging::Paging;
 use super::run::{RolloutRef, Run};
 use super::{export, plan, short, text, watch};
 use clap::{Args, Subcommand};
-use control::views::{ActionResult, ChangeView, NewAction, Page, RolloutView};
+use control::views::{ActionResult, ChangeView, NewAction, Page, RolloutView, SampleView};
 use domain::change::ChangeState;
 use domain::ids::{AppName, Generation};
 use domain::rollout::Phase;
@@ -48,6 +48,8 @@ pub enum Rollout {
     },
     /// Its outcomes as a recording for `backtest`
     Export(export::Export),
+    /// Answers, chosen by chance, that people are asked to label
+    Sample(Sample),
     /// Stop here; limits stay armed
     Pause(Act),
     /// Go on from a pause
@@ -71,6 +73,21 @@ pub struct Watch {
     /// Also end when it is paused, with 10
     #[arg(long)]
     pub until_paused: bool,
+}
+
+/// Which chosen answers to list.
+#[derive(Debug, Args)]
+pub struct Sample {
+    /// The rollout, or an app for its newest one
+    rollout: RolloutRef,
+    /// The signal; needed if several ask for labels
+    #[arg(long, value_name = "NAME")]
+    signal: Option<String>,
+    /// Those that are labelled already too
+    #[arg(long)]
+    labelled: bool,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 /// Which rollout to act on.
@@ -100,6 +117,7 @@ pub async fn run(run: &Run, verb: Rollout) -> Result<Exit, Failure> {
             Ok(standing(&rollout.phase))
         }
         Rollout::Export(args) => export::run(run, args).await,
+        Rollout::Sample(args) => sample(run, args).await,
         Rollout::Pause(args) => command(run, args, "pause").await,
         Rollout::Resume(args) => command(run, args, "resume").await,
         Rollout::Approve(args) => command(run, args, "approve").await,
@@ -116,6 +134,28 @@ pub fn standing(phase: &Phase) -> Exit {
         Phase::Paused { .. } => Exit::Paused,
         Phase::Running | Phase::Promoting | Phase::RollingBack => Exit::Pending,
     }
+}
+
+fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
+}
+
+async fn sample(run: &Run, args: Sample) -> Result<Exit, Failure> {
+    let rollout = resolve(run, &args.rollout).await?;
+    let parameters =
+        [("signal", args.signal), ("labelled", args.labelled.then(|| "true".to_owned()))];
+    let path = format!("rollouts/{}/sample", rollout.id);
+    let rows = args.paging.fetch::<SampleView>(run, &path, &parameters).await?;
+    run.out
+        .list(&rows.items)
+        .column("REQUEST", |r, _| r.request.to_string())
+        .column("POST AS", |r, _| r.post_as.clone())
+        .column("MIRRORED", |r, _| yes(r.shadow))
+        .column("LABELLED", |r, _| yes(r.labelled))
+        .column("JUDGED", |r, out: &Out| out.time(r.at))
+        .print()?;
+    rows.say();
+    Ok(Exit::Ok)
 }
 
 async fn list(

@@ -3,11 +3,11 @@
 
 use super::Faults;
 use crate::policy::{
-    Burn, BurnWindow, Judge, Notice, Ratio, Signal, SignalKind, SignalSource, Statistic, Sustained,
-    Worse,
+    BUILT_IN_SIGNALS, Burn, BurnWindow, HumanLabels, Judge, Notice, Ratio, Signal, SignalKind,
+    SignalSource, Statistic, Sustained, Worse,
 };
 use crate::telemetry::MAX_FEEDBACK_NAME;
-use crate::units::Span;
+use crate::units::{Share, Span};
 
 /// Most rules an error budget may have.
 const MAX_BURN_WINDOWS: usize = 10;
@@ -147,8 +147,21 @@ fn check_source(signal: &Signal, source: &SignalSource, at: &str, faults: &mut F
 
 fn check_judge(signal: &Signal, judge: &Judge, at: &str, faults: &mut Faults) {
     let posted = !signal.is_built_in() && signal.source.is_none();
-    let rate = posted && signal.kind == SignalKind::Rate;
-    faults.unless(rate, at, "only goes with a rate that is posted as feedback");
+    let labelled = judge.human.is_some() && signal.kind == SignalKind::Score;
+    let judged = posted && (labelled || signal.kind == SignalKind::Rate);
+    let problem = "only goes with a rate that is posted as feedback; `human` also with a score";
+    faults.unless(judged, at, problem);
+    check_errors(judge, at, faults);
+    if let Some(human) = &judge.human {
+        check_human(signal, human, &format!("{at}.human"), faults);
+        let known = judge.sensitivity.is_some() || judge.specificity.is_some();
+        let problem = "only goes with a rate: a score is not right or wrong";
+        faults.unless(!(known && labelled), format!("{at}.sensitivity"), problem);
+    }
+}
+
+/// The errors of a judge that were measured before.
+fn check_errors(judge: &Judge, at: &str, faults: &mut Faults) {
     let ratio = |given: Option<Ratio>| given.is_none_or(|r| r.0 > 0.0 && r.0 <= 1.0);
     for (name, given) in [("sensitivity", judge.sensitivity), ("specificity", judge.specificity)] {
         faults.unless(
@@ -169,7 +182,8 @@ fn check_judge(signal: &Signal, judge: &Judge, at: &str, faults: &mut Faults) {
             faults.unless(labelled, format!("{at}.labelled"), problem);
         }
         (None, None) => {
-            let problem = "says nothing: it needs `sensitivity`, `specificity` and `labelled`";
+            let problem =
+                "says nothing: it needs `human`, or `sensitivity`, `specificity` and `labelled`";
             faults.unless(judge.human.is_some(), at, problem);
         }
         (known, _) => {
@@ -177,11 +191,21 @@ fn check_judge(signal: &Signal, judge: &Judge, at: &str, faults: &mut Faults) {
             faults.add(format!("{at}.{missing}"), "is missing: one without the other says little");
         }
     }
-    // Labels would have to be matched with what the judge said of the same
-    // answers; outcomes carry no name of an answer.
-    let problem =
-        "is not supported yet; remove it and give `sensitivity`, `specificity` and `labelled`";
-    faults.unless(judge.human.is_none(), format!("{at}.human"), problem);
+}
+
+fn check_human(signal: &Signal, human: &HumanLabels, at: &str, faults: &mut Faults) {
+    let problem = "must be more than 0%: the share of judged answers that people label";
+    faults.unless(human.share > Share::NONE, format!("{at}.share"), problem);
+    let name = signal.label_name().unwrap_or_default();
+    let problem = match human.name {
+        Some(_) => "must be 1 to 64 letters, digits, `_`, `-` or `.`",
+        None => "is needed: the signal's name followed by `.human` is longer than 64 characters",
+    };
+    let built_in = BUILT_IN_SIGNALS.contains(&name.as_str());
+    // A fault of the signal's own name has been told.
+    faults.unless(is_name(&name) || !is_name(&signal.name), format!("{at}.name"), problem);
+    let problem = "must differ from the signal's own name and from what gateways measure";
+    faults.unless(name != signal.name && !built_in, format!("{at}.name"), problem);
 }
 
 /// Names appear in sentences, headers and metric labels.

@@ -32,6 +32,7 @@ pub(super) fn numbers(signal: &Signal, verdict: &Verdict) -> Map<String, Value> 
         "limit_value" => limit,
         "interval" => verdict.interval,
         "corrected_values" => verdict.corrected,
+        "labels" => verdict.labels,
         "evidence" => verdict.evidence,
         "boundary" => verdict.boundary,
         "reason" => verdict.reason,
@@ -87,25 +88,50 @@ fn difference(signal: &Signal, verdict: &Verdict) -> String {
 /// is 3.1% (2% to 4.4%) against 2.8%". Of the whole rollout, also where the numbers
 /// before it are of a window.
 fn corrected(signal: &Signal, verdict: &Verdict) -> String {
-    let Some(Corrected { control, candidate, .. }) = verdict.corrected else {
-        return String::new();
+    let wanted = wanted_labels(verdict);
+    let Some(Corrected { control, candidate, by_people, .. }) = verdict.corrected else {
+        return wanted;
     };
     let shown = |x: f64| show::value(signal, x);
-    let rate = format!(
+    let value = format!(
         "{} ({} to {})",
         shown(candidate.value),
         shown(candidate.low),
         shown(candidate.high)
     );
     let windowed = signal.notice.is_none() || verdict.reason == Reason::OverLimit;
-    match control.filter(|_| !windowed) {
-        Some(control) => {
-            format!(
-                "; corrected for the judge's errors, it is {rate} against {}",
-                shown(control.value)
-            )
-        }
-        None => format!("; over the whole rollout, corrected for the judge's errors, it is {rate}"),
+    let over = if windowed { "over the whole rollout, " } else { "" };
+    let by = match verdict.labels.as_ref().filter(|_| by_people) {
+        Some(labels) => format!(
+            "by people's labels on {} of its {} judged answers",
+            labels.candidate.labelled, labels.candidate.judged
+        ),
+        None => "corrected for the judge's errors".to_owned(),
+    };
+    let against = control
+        .filter(|_| !windowed)
+        .map_or_else(String::new, |control| format!(" against {}", shown(control.value)));
+    format!("; {over}{by}, it is {value}{against}{wanted}")
+}
+
+/// Which labels of people are still wanted: "; too few labels of people to correct
+/// it yet (3 of 9 chosen answers of the new version, 7 more wanted)".
+fn wanted_labels(verdict: &Verdict) -> String {
+    let Some(labels) = &verdict.labels else { return String::new() };
+    let short: Vec<_> =
+        [(labels.candidate, "the new version"), (labels.control, "today's version")]
+            .into_iter()
+            .filter(|(of, _)| of.wanted > 0)
+            .map(|(of, whose)| {
+                format!(
+                    "{} of {} chosen answers of {whose}, {} more wanted",
+                    of.labelled, of.chosen, of.wanted
+                )
+            })
+            .collect();
+    match short.is_empty() {
+        true => String::new(),
+        false => format!("; too few labels of people to correct it yet ({})", short.join("; ")),
     }
 }
 

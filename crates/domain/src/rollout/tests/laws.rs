@@ -94,6 +94,7 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
                 boundary: None,
                 needed: candidate.bad,
                 corrected: None,
+                labels: None,
             },
         )
     };

@@ -74,6 +74,7 @@ pub(super) fn verdict(signal: &Signal, outcome: Outcome, reason: Reason) -> Verd
         boundary: None,
         needed: None,
         corrected: None,
+        labels: None,
     }
 }
 

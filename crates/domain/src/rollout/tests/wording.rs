@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sentence::Sentence;
-use crate::verdict::{Corrected, Estimate};
+use crate::verdict::{Corrected, Estimate, Labelled, Labels};
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Pass, Outcome::Hold, Outcome::Inconclusive, Outcome::NoData, Outcome::Fail];
@@ -240,6 +240,7 @@ fn a_row_says_what_people_would_have_measured() {
         }
         let estimate = |value, low, high| Estimate { value, low, high };
         verdict.corrected = Some(Corrected {
+            by_people: false,
             control: Some(estimate(0.028, 0.017, 0.041)),
             candidate: estimate(0.031, 0.02, 0.044),
             difference: Some(estimate(0.003, -0.02, 0.026)),
@@ -248,4 +249,51 @@ fn a_row_says_what_people_would_have_measured() {
         let row = step(&story.state, &story.seen, story.now).report.signals[0].text.text.clone();
         assert_eq!(row, want);
     }
+}
+
+#[test]
+fn a_row_says_what_people_labelled_and_what_is_still_wanted() {
+    let signal = json!({"name": "unhelpful", "kind": "rate", "notice": {"by": 0.03},
+        "judge": {"human": {"share": "5%"}}, "action": "pause"});
+    let mut story = Story::of(json!([]), json!([signal]));
+    story.see_because("unhelpful", Outcome::Hold, Reason::Undecided);
+    let verdict = &mut story.seen.verdicts[0];
+    verdict.candidate = ArmNumbers { n: 850, value: Some(35.0 / 850.0), bad: Some(35) };
+    verdict.control = ArmNumbers { n: 840, value: Some(33.0 / 840.0), bad: Some(33) };
+    verdict.labels = Some(Labels {
+        name: "unhelpful.human".to_owned(),
+        share: 0.05,
+        control: Labelled { judged: 840, chosen: 41, labelled: 6, wanted: 4 },
+        candidate: Labelled { judged: 850, chosen: 44, labelled: 3, wanted: 7 },
+        unused: 0,
+    });
+    let row = |story: &Story| {
+        step(&story.state, &story.seen, story.now).report.signals[0].text.text.clone()
+    };
+    let numbers = "`unhelpful` is 4.1% (35 of 850) against 3.9% (33 of 840) for today's version";
+    let undecided = "neither worse nor shown to be no worse yet.";
+    assert_eq!(
+        row(&story),
+        format!(
+            "{numbers}; too few labels of people to correct it yet (3 of 44 chosen answers of the new version, 7 more wanted; 6 of 41 chosen answers of today's version, 4 more wanted): {undecided}"
+        )
+    );
+    let estimate = |value, low, high| Estimate { value, low, high };
+    let verdict = &mut story.seen.verdicts[0];
+    let labels = verdict.labels.as_mut().unwrap();
+    labels.candidate = Labelled { labelled: 40, wanted: 0, ..labels.candidate };
+    labels.control = Labelled { labelled: 39, wanted: 0, ..labels.control };
+    verdict.corrected = Some(Corrected {
+        control: Some(estimate(0.028, 0.017, 0.041)),
+        candidate: estimate(0.031, 0.02, 0.044),
+        difference: Some(estimate(0.003, -0.02, 0.026)),
+        labels: 40,
+        by_people: true,
+    });
+    assert_eq!(
+        row(&story),
+        format!(
+            "{numbers}; by people's labels on 40 of its 850 judged answers, it is 3.1% (2% to 4.4%) against 2.8%: {undecided}"
+        )
+    );
 }

@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::telemetry::rollout_column;
 use domain::ids::{Digest, RolloutId};
 use domain::routing::Arm;
-use domain::telemetry::RequestRecord;
+use domain::telemetry::{RequestRecord, answer_hash};
 use domain::units::{Share, Timestamp};
 use sqlx::{Row, SqliteConnection};
 use std::collections::BTreeMap;
@@ -322,9 +322,9 @@ async fn write(
     let record = coming.record;
     let insert = sqlx::query(
         "INSERT INTO outcomes (rollout, known, id, candidate, share, step, unit, pair, input,
-             segment, halvings, failed, fallback, latency_us, ttft_us, cost_nano_usd,
+             segment, answer, halvings, failed, fallback, latency_us, ttft_us, cost_nano_usd,
              output_tokens, name, value, drawn)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (rollout, known, id) DO NOTHING",
     )
     .bind(rollout_column(Some(rollout))?)
@@ -337,6 +337,7 @@ async fn write(
     .bind(pair(record).map(column))
     .bind(column(head(&record.input)))
     .bind(record.tenant.as_deref().map(|tenant| column(hash(&["segment", tenant]))))
+    .bind(column(answer_hash(record.id.as_str())))
     .bind(i64::from(halvings));
     let insert = match &coming.measured {
         Measured::Answer {

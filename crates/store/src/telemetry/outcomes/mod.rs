@@ -64,6 +64,8 @@ pub struct KnownOutcome {
     pub input: u64,
     /// Hash of the tenant.
     pub segment: Option<u64>,
+    /// Hash of the request id; none in outcomes kept before there was one.
+    pub answer: Option<u64>,
     /// One of 2 to this power units was kept when it came in.
     pub halvings: u32,
     /// Under an experiment: what was drawn.

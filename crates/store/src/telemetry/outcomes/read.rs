@@ -70,6 +70,7 @@ fn read(row: &SqliteRow) -> Result<KnownOutcome, StoreError> {
         pair: maybe_hash("pair")?,
         input: hash("input")?,
         segment: maybe_hash("segment")?,
+        answer: maybe_hash("answer")?,
         halvings: row.try_get("halvings")?,
         drawn: row
             .try_get::<Option<&str>, _>("drawn")?

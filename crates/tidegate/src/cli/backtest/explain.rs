@@ -181,6 +181,7 @@ mod tests {
             boundary: None,
             needed: None,
             corrected: None,
+            labels: None,
         };
         let seen = Seen { candidate: n, baseline: n };
         Look { at: Timestamp(minute * 60_000), seen, verdicts: vec![verdict] }

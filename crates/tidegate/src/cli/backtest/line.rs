@@ -5,8 +5,9 @@
 //! knows are ignored, since recordings carry more than a policy asks for; what
 //! is known must make sense.
 
-use analysis::{Outcome, Side};
+use analysis::{Label, Outcome, Side};
 use domain::policy::RolloutPolicy;
+use domain::telemetry::answer_hash;
 use domain::units::{MAX_SPAN_MILLIS, Timestamp};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt::{self, Write as _};
@@ -20,6 +21,8 @@ const OF_TWO: f64 = 0.5;
 /// What a policy knows of a trace: the names of its signals and the share.
 pub struct Names {
     signals: Vec<String>,
+    /// What people label, by the name of their word and the signal's index.
+    labels: Vec<(String, u16)>,
     share: Option<f64>,
 }
 
@@ -28,6 +31,10 @@ impl Names {
     pub fn of(policy: &RolloutPolicy) -> Self {
         Self {
             signals: policy.signals.iter().map(|signal| signal.name.clone()).collect(),
+            labels: (0..)
+                .zip(&policy.signals)
+                .filter_map(|(index, signal)| Some((signal.label_name()?, index)))
+                .collect(),
             share: policy.planned.and_then(|planned| planned.share).map(|share| share.fraction()),
         }
     }
@@ -47,6 +54,8 @@ pub struct Line<'n> {
     names: &'n Names,
     /// What it says. Holds the last line that was read well.
     pub outcome: Outcome,
+    /// What people say in it of an answer that a judge judges: signal and number.
+    labels: Vec<(u16, f64)>,
     /// Seconds since the start, as far as the last line told, well or not.
     pub time: Option<f64>,
 }
@@ -62,17 +71,39 @@ impl<'n> Line<'n> {
             pair: None,
             input: None,
             segment: None,
+            answer: None,
             step: 0,
             failed: false,
             values: Vec::with_capacity(names.signals.len()),
         };
-        Self { names, outcome, time: None }
+        Self { names, outcome, labels: Vec::new(), time: None }
+    }
+
+    /// Labels of people in the last line that was read well. Without `answer`
+    /// nobody knows what they are about, nor whether it was chosen by chance.
+    pub fn labels(&self) -> impl Iterator<Item = Label> + '_ {
+        let side = self.outcome.side;
+        self.outcome.answer.into_iter().flat_map(move |answer| {
+            let labels = self.labels.iter();
+            labels.map(move |(signal, value)| Label {
+                side,
+                answer,
+                signal: *signal,
+                value: *value,
+            })
+        })
+    }
+
+    /// True if the last line is nothing but a label: that is no outcome.
+    pub fn is_label(&self) -> bool {
+        !self.labels.is_empty() && self.outcome.values.is_empty()
     }
 
     /// Reads one line.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
         (self.time, self.outcome.failed) = (None, false);
         self.outcome.values.clear();
+        self.labels.clear();
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let read = (Fields { line: self }).deserialize(&mut json).and_then(|()| json.end());
         match read {
@@ -158,6 +189,7 @@ enum Key {
     Segment,
     Pair,
     Input,
+    Answer,
     Other,
 }
 
@@ -172,6 +204,7 @@ impl Key {
             Self::Segment => "segment",
             Self::Pair => "pair",
             Self::Input => "input",
+            Self::Answer => "answer",
             Self::Other => "",
         }
     }
@@ -201,6 +234,7 @@ impl Visitor<'_> for KeyOf {
             "segment" => Key::Segment,
             "pair" => Key::Pair,
             "input" => Key::Input,
+            "answer" => Key::Answer,
             _ => Key::Other,
         })
     }
@@ -226,10 +260,10 @@ impl<'de> Visitor<'de> for Fields<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Line { names, outcome, time } = self.line;
-        let mut given = [false; 8];
-        let (mut share, mut unit, mut segment, mut pair, mut input) =
-            (None, None, None, None, None);
+        let Line { names, outcome, labels, time } = self.line;
+        let mut given = [false; 9];
+        let (mut share, mut unit, mut segment, mut pair) = (None, None, None, None);
+        let (mut input, mut answer) = (None, None);
         while let Some(key) = map.next_key_seed(KeyOf)? {
             if let Some(given) = given.get_mut(key as usize) {
                 if *given {
@@ -245,8 +279,9 @@ impl<'de> Visitor<'de> for Fields<'_, '_> {
                 }
                 Key::Arm => outcome.side = map.next_value_seed(Arm)?,
                 Key::Metrics => map.next_value_seed(Metrics {
-                    names: &names.signals,
+                    names,
                     values: &mut outcome.values,
+                    labels,
                     failed: &mut outcome.failed,
                 })?,
                 Key::Share => share = map.next_value_seed(Share)?,
@@ -254,6 +289,7 @@ impl<'de> Visitor<'de> for Fields<'_, '_> {
                 Key::Segment => segment = map.next_value_seed(Hashed("segment"))?,
                 Key::Pair => pair = map.next_value_seed(Hashed("pair"))?,
                 Key::Input => input = map.next_value_seed(Hashed("input"))?,
+                Key::Answer => answer = map.next_value_seed(Hashed("answer"))?,
                 Key::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -269,7 +305,7 @@ impl<'de> Visitor<'de> for Fields<'_, '_> {
             )
         })?;
         (outcome.unit, outcome.segment) = (unit, segment);
-        (outcome.pair, outcome.input) = (pair, input);
+        (outcome.pair, outcome.input, outcome.answer) = (pair, input, answer);
         Ok(())
     }
 }
@@ -359,9 +395,18 @@ impl<'de> Visitor<'de> for Share {
 struct Hashed(&'static str);
 
 impl Hashed {
-    /// Other recorders may keep the input itself under this name.
+    /// Answers are named as the gateway's own are, so that a sample that was
+    /// chosen by the request id is known again.
+    fn of(&self, what: impl fmt::Display) -> u64 {
+        match self.0 == Key::Answer.name() {
+            true => answer_hash(&what.to_string()),
+            false => hash(what),
+        }
+    }
+
+    /// Other recorders may keep the input, or the answer, itself under this name.
     fn is_lenient(&self) -> bool {
-        self.0 == Key::Input.name()
+        [Key::Input.name(), Key::Answer.name()].contains(&self.0)
     }
 }
 
@@ -381,7 +426,7 @@ impl<'de> Visitor<'de> for Hashed {
         Ok(None)
     }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<u64>, E> {
-        Ok((!text.is_empty()).then(|| hashed_already(text).unwrap_or_else(|| hash(text))))
+        Ok((!text.is_empty()).then(|| hashed_already(text).unwrap_or_else(|| self.of(text))))
     }
     fn visit_bool<E: de::Error>(self, v: bool) -> Result<Option<u64>, E> {
         if self.is_lenient() {
@@ -404,13 +449,13 @@ impl<'de> Visitor<'de> for Hashed {
         Ok(None)
     }
     fn visit_u64<E: de::Error>(self, v: u64) -> Result<Option<u64>, E> {
-        Ok(Some(hash(v)))
+        Ok(Some(self.of(v)))
     }
     fn visit_i64<E: de::Error>(self, v: i64) -> Result<Option<u64>, E> {
-        Ok(Some(hash(v)))
+        Ok(Some(self.of(v)))
     }
     fn visit_f64<E: de::Error>(self, v: f64) -> Result<Option<u64>, E> {
-        Ok(Some(hash(v)))
+        Ok(Some(self.of(v)))
     }
 }
 
@@ -449,8 +494,9 @@ fn hash(what: impl fmt::Display) -> u64 {
 
 /// Name → number. Names the policy does not know are ignored.
 struct Metrics<'a> {
-    names: &'a [String],
+    names: &'a Names,
     values: &'a mut Vec<(u16, f64)>,
+    labels: &'a mut Vec<(u16, f64)>,
     failed: &'a mut bool,
 }
 
@@ -468,18 +514,20 @@ impl<'de> Visitor<'de> for Metrics<'_> {
         f.write_str("`metrics` as an object of names and numbers")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((signal, fails)) = map.next_key_seed(Signal(self.names))? {
-            if signal.is_none() && !fails {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(metric) = map.next_key_seed(MetricOf(self.names))? {
+            let Metric { signal, label, fails } = metric;
+            if signal.is_none() && label.is_none() && !fails {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             let Some(value) = map.next_value_seed(Measured)? else { continue };
             *self.failed |= fails && value == 1.0;
+            self.label(label, value)?;
             let Some(signal) = signal else { continue };
             if self.values.iter().any(|(known, _)| *known == signal) {
-                let name = self.names.get(usize::from(signal)).map_or("", String::as_str);
-                return Err(de::Error::custom(format!("`{name}` is given twice")));
+                let name = self.names.signals.get(usize::from(signal));
+                return Err(twice(name.map_or("", String::as_str)));
             }
             self.values.push((signal, value));
         }
@@ -487,24 +535,57 @@ impl<'de> Visitor<'de> for Metrics<'_> {
     }
 }
 
-/// The index of a signal by its name, and whether it says that an answer failed.
-struct Signal<'a>(&'a [String]);
+impl Metrics<'_> {
+    /// Takes in a label for every signal that asks for it under this name.
+    fn label<E: de::Error>(&mut self, first: Option<usize>, value: f64) -> Result<(), E> {
+        let Some((name, _)) = first.and_then(|first| self.names.labels.get(first)) else {
+            return Ok(());
+        };
+        for (_, signal) in self.names.labels.iter().filter(|(of, _)| of == name) {
+            if self.labels.iter().any(|(known, _)| known == signal) {
+                return Err(twice(name));
+            }
+            self.labels.push((*signal, value));
+        }
+        Ok(())
+    }
+}
 
-impl<'de> DeserializeSeed<'de> for Signal<'_> {
-    type Value = (Option<u16>, bool);
+fn twice<E: de::Error>(name: &str) -> E {
+    E::custom(format!("`{name}` is given twice"))
+}
+
+/// What a policy knows a name as.
+struct Metric {
+    /// The index of the signal.
+    signal: Option<u16>,
+    /// The place of the first label of that name.
+    label: Option<usize>,
+    /// It says that an answer failed.
+    fails: bool,
+}
+
+struct MetricOf<'a>(&'a Names);
+
+impl<'de> DeserializeSeed<'de> for MetricOf<'_> {
+    type Value = Metric;
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Signal<'_> {
-    type Value = (Option<u16>, bool);
+impl Visitor<'_> for MetricOf<'_> {
+    type Value = Metric;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a metric")
     }
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        let signal = self.0.iter().position(|known| known == name);
-        Ok((signal.and_then(|signal| u16::try_from(signal).ok()), name == FAILED))
+        let signal = self.0.signals.iter().position(|known| known == name);
+        Ok(Metric {
+            signal: signal.and_then(|signal| u16::try_from(signal).ok()),
+            label: self.0.labels.iter().position(|(known, _)| known == name),
+            fails: name == FAILED,
+        })
     }
 }
 

@@ -125,7 +125,10 @@ impl<W: FnMut(&Look)> Replay<'_, W> {
             }
         }
         read.map_err(|wrong| Fault::of(number, wrong))?;
-        Ok(self.test.push(&self.line.outcome).is_some())
+        for label in self.line.labels() {
+            self.test.label(&label);
+        }
+        Ok(!self.line.is_label() && self.test.push(&self.line.outcome).is_some())
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 
 fn names(share: Option<f64>) -> Names {
     let signals = ["error", "latency_ms", "cost"].map(str::to_owned).to_vec();
-    Names { signals, share }
+    Names { signals, labels: vec![("slow.human".to_owned(), 1), ("dear".to_owned(), 2)], share }
 }
 
 fn read(text: &str) -> Result<Outcome, Wrong> {
@@ -29,12 +29,41 @@ fn what_one_line_says_is_not_left_for_the_next() {
     let names = names(None);
     let mut line = Line::new(&names);
     let first = r#"{"t": 1, "arm": "candidate", "metrics": {"error": 1}, "share": 1, "unit": "u",
-        "segment": "s", "pair": 7, "input": "i"}"#;
+        "segment": "s", "pair": 7, "input": "i", "answer": "a"}"#
+        .replace(r#""error": 1"#, r#""error": 1, "dear": 1"#);
     line.read(first.as_bytes()).unwrap();
     assert!(line.outcome.failed && line.outcome.unit.is_some() && line.outcome.input.is_some());
+    assert_eq!(line.labels().count(), 1);
+    line.read(br#"{"t": 2, "arm": "baseline", "metrics": {}, "share": 0, "answer": "a"}"#).unwrap();
+    assert_eq!((line.labels().count(), line.is_label()), (0, false));
     line.read(br#"{"t": 2, "arm": "baseline", "metrics": {}, "share": 0}"#).unwrap();
     let blank = Outcome { at: Timestamp(2000), ..Line::new(&names).outcome };
     assert_eq!(line.outcome, blank);
+}
+
+#[test]
+fn labels_of_people_are_told_from_outcomes() {
+    let names = names(Some(0.1));
+    let mut line = Line::new(&names);
+    let mut labels = |metrics: &str, answer: &str| {
+        let text = format!(r#"{{"t": 0, "arm": "candidate", "metrics": {metrics}{answer}}}"#);
+        line.read(text.as_bytes()).unwrap();
+        let labels: Vec<_> = line.labels().map(|l| (l.side, l.answer, l.signal, l.value)).collect();
+        (labels, line.is_label())
+    };
+    let named = r#", "answer": "req_1""#;
+    // printf req_1 | sha256sum
+    let answer = 0xdfe7_be6c_ee3b_99ca;
+    let label = (Side::Candidate, answer, 1, 3.0);
+    assert_eq!(labels(r#"{"slow.human": 3}"#, named), (vec![label], true));
+    assert_eq!(labels(r#"{"slow.human": 3, "cost": 1}"#, named), (vec![label], false));
+    assert_eq!(labels(r#"{"slow.human": 3}"#, r#", "answer": "dfe7be6cee3b99ca""#).0, [label]);
+    assert_eq!(labels(r#"{"slow.human": 3}"#, ""), (vec![], true));
+    assert_eq!(labels(r#"{"slow.human": null, "cost": 1}"#, named), (vec![], false));
+    // Other recorders may keep the answer itself under this name.
+    assert_eq!(labels(r#"{"slow.human": 3}"#, r#", "answer": {"text": "no"}"#), (vec![], true));
+    let twice = br#"{"t": 0, "arm": "candidate", "metrics": {"dear": 1, "dear": 1}}"#;
+    assert_eq!(line.read(twice).unwrap_err().problem, "`dear` is given twice");
 }
 
 #[test]
@@ -58,7 +87,7 @@ fn a_failed_answer_is_told_by_its_metric() {
     assert_eq!(failed(r#"{"error": true, "cost": 2}"#), (true, vec![(0, 1.0), (2, 2.0)]));
     assert_eq!(failed(r#"{"error": 0.5}"#), (false, vec![(0, 0.5)]));
     assert_eq!(failed(r#"{"error": null}"#), (false, vec![]));
-    let names = Names { signals: vec!["cost".to_owned()], share: Some(0.5) };
+    let names = Names { signals: vec!["cost".to_owned()], labels: Vec::new(), share: Some(0.5) };
     let mut line = Line::new(&names);
     line.read(br#"{"t": 0, "arm": "baseline", "metrics": {"error": 1}}"#).unwrap();
     assert_eq!((line.outcome.failed, line.outcome.values.len()), (true, 0));
