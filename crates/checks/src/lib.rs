@@ -20,6 +20,7 @@
 
 pub mod detect;
 mod finding;
+pub mod features;
 pub mod gate;
 pub mod lint;
 pub mod pii;

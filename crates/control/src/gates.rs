@@ -250,6 +250,7 @@ impl Judged {
             Gate::known(scope_gate(&self.subject, &self.app)),
             Gate::known(denied),
             Gate::known(fallback_gate(&self.subject, &self.app)),
+            Gate::known(self.parity_gate()),
         ];
         gates.extend(static_gates(input));
         let about = Report {
@@ -258,6 +259,37 @@ impl Judged {
             finished_at: now,
         };
         run_tiers(gates, about)
+    }
+
+    /// Feature view and index of the release, as production and evaluation have
+    /// them.
+    fn parity_gate(&self) -> GateResult {
+        let desired = &self.subject.desired;
+        let release = desired.apps.get(&self.app).and_then(|app| app.release.as_ref());
+        let view = release.and_then(|r| Some((r.feature_view.as_ref()?, &desired.views)));
+        let view = view.and_then(|(name, views)| Some((name, views.get(name)?)));
+        let index = release.and_then(|r| Some((r.index.as_ref()?, &desired.indexes)));
+        let index = index.and_then(|(name, indexes)| Some((name, indexes.get(name)?)));
+        let view_file = view.map(|(name, _)| format!("features/{name}.yaml")).unwrap_or_default();
+        let index_file = index.map(|(name, _)| format!("indexes/{name}.yaml")).unwrap_or_default();
+        let mut data = Vec::new();
+        data.extend(view.map(|(_, view)| checks::gate::Data {
+            kind: ComponentKind::FeatureView,
+            file: &view_file,
+            offline: &view.content.offline,
+            online: &view.content.online,
+            fields: Some(&view.content.fields),
+            samples: view.samples_file.as_deref().map(|file| (file, view.samples.as_slice())),
+        }));
+        data.extend(index.map(|(_, index)| checks::gate::Data {
+            kind: ComponentKind::Index,
+            file: &index_file,
+            offline: &index.content.offline,
+            online: &index.content.online,
+            fields: None,
+            samples: None,
+        }));
+        checks::gate::feature_parity(&data)
     }
 
     /// Where the partials that templates name lie; those of the app win.

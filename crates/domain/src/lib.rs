@@ -24,6 +24,7 @@ pub mod dsse;
 pub mod experiment;
 pub mod external;
 pub mod fallback;
+pub mod feature;
 pub mod finding;
 pub mod ids;
 pub mod incident;

@@ -1,6 +1,6 @@
 //! What the files of one commit say, taken together.
 
-use crate::{Aliases, AppSpec, ModelSpec, Settings};
+use crate::{Aliases, AppSpec, IndexSpec, ModelSpec, ReleaseSpec, Settings, ViewSpec};
 use domain::finding::Finding;
 use domain::ids::{AppName, Digest, EnvName, ReleaseId};
 use domain::policy::RolloutPolicy;
@@ -17,6 +17,10 @@ pub struct Desired {
     pub apps: BTreeMap<AppName, AppSpec>,
     /// The models that read, by name.
     pub models: BTreeMap<String, ModelSpec>,
+    /// The feature views that read, by name.
+    pub views: BTreeMap<String, ViewSpec>,
+    /// The vector indexes that read, by name.
+    pub indexes: BTreeMap<String, IndexSpec>,
     /// The promoted state: environment → app → aliases.
     pub environments: BTreeMap<EnvName, BTreeMap<AppName, Aliases>>,
     /// Digest of every file, faulty ones included.
@@ -92,6 +96,15 @@ impl Desired {
             .collect()
     }
 
+    fn data(&self, release: &ReleaseSpec) -> BTreeSet<String> {
+        let view = release.feature_view.iter();
+        let samples =
+            view.clone().filter_map(|name| self.views.get(name)?.samples_file.clone());
+        let views = view.map(|name| format!("features/{name}.yaml"));
+        let indexes = release.index.iter().map(|name| format!("indexes/{name}.yaml"));
+        views.chain(samples).chain(indexes).collect()
+    }
+
     fn dependencies(&self, app: &AppName) -> Dependencies<'_> {
         let spec = self.apps.get(app);
         let release = spec.and_then(|spec| spec.release.as_ref());
@@ -102,6 +115,7 @@ impl Desired {
             .into_iter()
             .chain(variants.filter_map(|variant| variant.model.as_deref()))
             .collect();
+        let data = release.map(|release| self.data(release)).unwrap_or_default();
         let specs = models.iter().filter_map(|name| self.models.get(*name));
         Dependencies {
             folder: format!("apps/{app}/"),
@@ -109,6 +123,7 @@ impl Desired {
                 .flat_map(|model| &model.recordings)
                 .map(|file| file.path.as_str())
                 .collect(),
+            data,
             models: models.into_iter().map(|name| format!("models/{name}.yaml")).collect(),
         }
     }
@@ -120,6 +135,8 @@ struct Dependencies<'a> {
     /// Of the release, and of the variants of experiments.
     models: BTreeSet<String>,
     recordings: BTreeSet<&'a str>,
+    /// Feature view and index, and the view's samples.
+    data: BTreeSet<String>,
 }
 
 /// Where the partials for all apps lie.
@@ -134,5 +151,6 @@ impl Dependencies<'_> {
             || path == SETTINGS_FILE
             || self.models.contains(path)
             || self.recordings.contains(path)
+            || self.data.contains(path)
     }
 }

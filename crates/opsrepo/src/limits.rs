@@ -7,6 +7,8 @@ pub const MAX_YAML_LEN: usize = 256 * 1024;
 pub const MAX_TEMPLATE_LEN: usize = 256 * 1024;
 /// Largest recordings file, in bytes.
 pub const MAX_RECORDINGS_LEN: usize = 64 * 1024 * 1024;
+/// Most sampled values of a feature view.
+pub const MAX_SAMPLES: usize = 10_000;
 /// Largest file of any kind read from a commit, in bytes.
 pub const MAX_FILE_LEN: usize = MAX_RECORDINGS_LEN;
 /// Most bytes read from one commit.

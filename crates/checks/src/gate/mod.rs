@@ -8,12 +8,15 @@
 //! | `version-bump` | what changed has a new version, far enough above |
 //! | `secrets` | no key, token or password is in the files |
 //! | `personal-data` | no obvious personal data is in the files |
+//! | `feature-parity` | data reaches the prompt in production as in evaluation |
 //!
 //! A gate that has nothing to look at is skipped and says so; it never passes
 //! for want of input.
 
+mod parity;
 mod tiers;
 
+pub use parity::{Data, feature_parity};
 pub use tiers::{Gate, Report, run_tiers, schema};
 
 use crate::lint::{self, PromptFiles};

@@ -8,6 +8,7 @@ pub mod aliases;
 pub mod app;
 pub mod experiment;
 pub mod fallback;
+pub mod feature;
 pub mod model;
 pub mod prompt;
 pub mod release;

@@ -6,6 +6,8 @@
 //! prompt: summary
 //! model: gpt-4o-mini
 //! parameters: {temperature: 0, max_tokens: 300}
+//! feature_view: customers
+//! index: help-centre
 //! ```
 //!
 //! `version` is the version of the parameters: a version never changes content,
@@ -32,6 +34,10 @@ pub struct ReleaseSpec {
     pub model: String,
     /// Sampling settings, merged into the provider's request.
     pub parameters: Map<String, Value>,
+    /// Name of a feature view of the repository.
+    pub feature_view: Option<String>,
+    /// Name of a vector index of the repository.
+    pub index: Option<String>,
     /// Components written in place.
     pub inline: BTreeMap<ComponentKind, Inline>,
 }
@@ -104,9 +110,9 @@ pub(crate) struct ReleaseFile {
     #[serde(default)]
     guards: Option<Inline>,
     #[serde(default)]
-    feature_view: Option<Inline>,
+    feature_view: Option<String>,
     #[serde(default)]
-    index: Option<Inline>,
+    index: Option<String>,
     #[serde(default)]
     judge: Option<Inline>,
     #[serde(default)]
@@ -121,8 +127,6 @@ impl ReleaseFile {
             (ComponentKind::Code, &self.code),
             (ComponentKind::Tools, &self.tools),
             (ComponentKind::Guards, &self.guards),
-            (ComponentKind::FeatureView, &self.feature_view),
-            (ComponentKind::Index, &self.index),
             (ComponentKind::Judge, &self.judge),
             (ComponentKind::Routing, &self.routing),
             (ComponentKind::Answer, &self.answer),
@@ -138,6 +142,8 @@ impl ReleaseFile {
             prompt: self.prompt.clone(),
             model: self.model.clone(),
             parameters: self.parameters.clone(),
+            feature_view: self.feature_view.clone(),
+            index: self.index.clone(),
             inline: self.inline().map(|(kind, inline)| (kind, inline.clone())).collect(),
         }
     }

@@ -213,6 +213,16 @@ impl Reader<'_> {
                 unknown("model", "unknown_reference", "model", &release.model, names),
             );
         }
+        let data = [
+            ("feature_view", "feature view", &release.feature_view, &layout.views),
+            ("index", "index", &release.index, &layout.indexes),
+        ];
+        for (field, what, name, known) in data {
+            if let Some(name) = name.as_ref().filter(|name| !known.contains(*name)) {
+                let names = known.iter().map(String::as_str);
+                self.push(&document, unknown(field, "unknown_reference", what, name, names));
+            }
+        }
         let has_answer = spec.is_some_and(|app| app.answer.is_some());
         if has_answer && release.inline.contains_key(&ComponentKind::Answer) {
             self.push(

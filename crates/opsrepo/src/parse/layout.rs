@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Files of an app's own folder that are read.
 const APP_FILES: [&str; 4] = ["app.yaml", "release.yaml", "rollout.yaml", "fallback.yaml"];
 /// Folders at the root that hold nothing but files of a format.
-const STRICT_FOLDERS: [&str; 4] = ["apps", "environments", "models", "prompts"];
+const STRICT_FOLDERS: [&str; 6] =
+    ["apps", "environments", "features", "indexes", "models", "prompts"];
 /// The partials' folder beside the prompts.
 const SHARED: &str = "_shared";
 
@@ -22,6 +23,10 @@ pub(super) struct Layout {
     pub(super) apps: BTreeMap<AppName, AppLayout>,
     /// Names of the models with a file.
     pub(super) models: BTreeSet<String>,
+    /// Names of the feature views with a file.
+    pub(super) views: BTreeSet<String>,
+    /// Names of the indexes with a file.
+    pub(super) indexes: BTreeSet<String>,
     /// Environments with an aliases file.
     pub(super) environments: BTreeSet<EnvName>,
     /// Partials for all apps: name → path.
@@ -82,6 +87,13 @@ impl Layout {
                 let model = file.trim_end_matches(".yaml");
                 name::<AppName>(model)?;
                 self.models.insert(model.to_owned());
+                Ok(())
+            }
+            [folder @ ("features" | "indexes"), file] if file.ends_with(".yaml") => {
+                let stem = file.trim_end_matches(".yaml");
+                name::<AppName>(stem)?;
+                let names = if *folder == "features" { &mut self.views } else { &mut self.indexes };
+                names.insert(stem.to_owned());
                 Ok(())
             }
             ["environments", env, "aliases.yaml"] => {

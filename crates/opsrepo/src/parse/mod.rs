@@ -5,6 +5,7 @@
 
 mod apps;
 mod environments;
+mod features;
 mod layout;
 mod models;
 mod suites;
@@ -40,6 +41,8 @@ pub fn parse(files: &Files) -> (Desired, Vec<Finding>) {
         let layout = reader.layout();
         desired.settings = reader.settings();
         desired.models = reader.models(&layout);
+        desired.views = reader.views(&layout);
+        desired.indexes = reader.indexes(&layout);
         desired.apps = reader.apps(&layout, &desired.models);
         desired.environments = reader.environments(&layout, &desired.settings);
     }

@@ -14,6 +14,7 @@ mod edits;
 mod experiment;
 mod export;
 pub mod failure;
+mod features;
 mod feedback;
 mod findings;
 mod gateway;
@@ -91,6 +92,9 @@ enum Command {
     /// Experiments: several variants on recorded or assumed outcomes
     #[command(subcommand)]
     Experiment(experiment::Experiment),
+    /// Feature values for evaluations
+    #[command(subcommand)]
+    Features(features::Features),
     /// Releases: what exactly answered
     #[command(subcommand)]
     Release(release::Release),
@@ -148,6 +152,7 @@ impl Command {
                 | Self::Serve(_)
                 | Self::Backtest(_)
                 | Self::Experiment(_)
+                | Self::Features(_)
                 | Self::Completion(_)
                 | Self::Version
                 | Self::Help(_)
@@ -211,6 +216,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Rollout(verb) => rollout::run(&run, verb).await,
         Command::Backtest(args) => backtest::run(&run, args).await,
         Command::Experiment(verb) => experiment::run(&run, verb).await,
+        Command::Features(verb) => features::run(&run, &verb),
         Command::Release(verb) => release::run(&run, verb).await,
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,
