@@ -10,6 +10,7 @@
 //! measured has no value; it never counts as a good one.
 
 mod bleu;
+mod grounded;
 mod instruction;
 mod json;
 mod language;
@@ -22,6 +23,7 @@ mod tools;
 mod words;
 
 pub use bleu::bleu;
+pub use grounded::{Statement, groundedness, statements};
 pub use json::{MAX_SCHEMA_LEN, Schema, SchemaFault};
 pub use language::{MIN_LETTERS, language};
 pub use overlap::{Rouge, RougePair, cosine, exact_match, has_rouge_tokens, normalised, squad_f1};
@@ -213,7 +215,13 @@ pub fn score(rule: &ScoreRule, case: &Case, answer: &Answer) -> ScoreResult {
         Metric::RougeL => rouge(&|pair| pair.l().f),
         Metric::Recall => rouge(&|pair| pair.n(1).recall),
         Metric::Similarity => best(&cosine),
-        Metric::Groundedness => none("no measure yet"),
+        Metric::Groundedness => match case.context.as_deref() {
+            None => none("the case has no `context` to be grounded in"),
+            Some(context) => match groundedness(&answer.text, context) {
+                Some(value) => some(value),
+                None => none("the answer states nothing, or the context is empty"),
+            },
+        },
         Metric::RecallAtK | Metric::Ndcg => {
             let measure = if metric == Metric::Ndcg { ndcg_at_k } else { recall_at_k };
             match measure(&retrieved(), &case.relevant, k) {
