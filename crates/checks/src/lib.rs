@@ -8,6 +8,8 @@
 //! - [`secrets`], [`pii`]: what must not be in a prompt or in a log,
 //! - [`redact`]: the same detectors, replacing instead of reporting,
 //! - [`score`]: checks and measures of single answers,
+//! - [`model_entry`]: what a model must bring along,
+//! - [`policy`]: a team's own rules, written in Cedar,
 //! - [`gate`]: all of it as gates with results, and the tier runner.
 //!
 //! Everything here is pure: the same input gives the same findings on every
@@ -23,7 +25,9 @@ mod finding;
 pub mod features;
 pub mod gate;
 pub mod lint;
+pub mod model_entry;
 pub mod pii;
+pub mod policy;
 pub mod redact;
 pub mod score;
 pub mod secrets;

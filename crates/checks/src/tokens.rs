@@ -102,6 +102,23 @@ pub fn fit(
     Fit { summary: summary(prompt, answer, window), findings }
 }
 
+/// Tokens of a typical request (the examples of its variables), and of the
+/// longest answer the parameters allow. Absent where it cannot be told: an
+/// example is missing, the prompt does not render, no limit is set.
+pub fn typical(
+    content: &PromptContent,
+    model: &ModelContent,
+    parameters: Option<&Value>,
+) -> (Option<usize>, Option<usize>) {
+    let (vars, lacking) = lint::example(content);
+    let rendered = lacking
+        .is_empty()
+        .then(|| Prompt::compile(content).ok().and_then(|prompt| prompt.render(&vars).ok()))
+        .flatten();
+    let prompt = rendered.and_then(|m| count_messages(&model.tokenizer, &m).ok());
+    (prompt, Some(max_tokens(parameters)).filter(|n| *n > 0))
+}
+
 /// The longest answer the parameters allow, in tokens; zero if they do not say.
 fn max_tokens(parameters: Option<&Value>) -> usize {
     ["max_tokens", "max_completion_tokens"]

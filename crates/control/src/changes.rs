@@ -15,7 +15,7 @@ use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
 use domain::ids::{AppName, ChangeId, Generation, PersonName};
 use domain::params;
-use domain::people::{Permission, Role};
+use domain::people::Permission;
 use domain::units::Timestamp;
 use opsrepo::CommitId;
 use std::collections::BTreeSet;
@@ -126,6 +126,7 @@ impl Control {
             state: ChangeState::Checking,
             report: None,
             requirements: Vec::new(),
+            facts: None,
             approvals: Vec::new(),
             merge_commit: None,
             rollout: None,
@@ -248,8 +249,10 @@ impl Control {
         fresh(&change, expected)?;
         let doc = &change.doc;
         let authors: BTreeSet<_> = doc.contributors.iter().chain([&doc.author]).cloned().collect();
-        approval::check(caller.name(), &caller.person.roles, &authors, doc.content, new.content)
-            .map_err(from_not_allowed)?;
+        let (roles, asked) = (&caller.person.roles, &doc.requirements);
+        let counted =
+            approval::check(caller.name(), roles, &authors, asked, doc.content, new.content)
+                .map_err(from_not_allowed)?;
         if doc.state != ChangeState::NeedsApproval {
             return Err(Problem::new(
                 ProblemKind::Refused,
@@ -257,6 +260,9 @@ impl Control {
                 format!("{id} does not wait for approval: it is {}", word(doc.state)),
                 format!("`tidegate change get {}` shows where it stands", id.0),
             ));
+        }
+        if new.decision == Decision::Approve {
+            self.policies_allow_yes(caller, doc).await?;
         }
         if new.decision == Decision::Reject && new.comment.trim().is_empty() {
             return Err(invalid(
@@ -268,15 +274,17 @@ impl Control {
         }
         let release = doc.release.ok_or_else(|| wrong("the change", &"it has no release"))?;
         let now = self.clock.now();
-        change.doc.approvals.push(Approval {
+        // One word for each role it counts in; a no needs to be said once.
+        let words = if new.decision == Decision::Reject { 1 } else { counted.len() };
+        change.doc.approvals.extend(counted.into_iter().take(words).map(|role| Approval {
             by: caller.name().clone(),
-            role: Role::Approver,
+            role,
             decision: new.decision,
             comment: checks::redact::redact(new.comment.trim()),
             at: now,
             content: new.content,
             release,
-        });
+        }));
         let mut tx = Tx::new(now);
         let action = match new.decision {
             Decision::Approve => "change.approved",
@@ -440,6 +448,9 @@ fn from_not_allowed(error: approval::NotAllowed) -> Problem {
         }
         approval::NotAllowed::NotApprover(_) => {
             (ProblemKind::NotAllowed, "not_an_approver", "ask an approver")
+        }
+        approval::NotAllowed::NotAsked(..) => {
+            (ProblemKind::NotAllowed, "not_asked", "ask an approver")
         }
         approval::NotAllowed::OtherContent { .. } => {
             (ProblemKind::Conflict, "other_content", "look at the change as it is now, then decide")

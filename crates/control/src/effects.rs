@@ -208,7 +208,10 @@ impl Control {
     ) -> Result<Result<CommitId, Finding>, Problem> {
         match self.store.get::<DeniedRecord>(Kind::Denied, release).await? {
             Some(denied) => Ok(Err(crate::gates::release_denied(denied.doc))),
-            None => self.merge_commit(change, key, now).await,
+            None => match self.policies_still_allow(change).await? {
+                Some(finding) => Ok(Err(finding)),
+                None => self.merge_commit(change, key, now).await,
+            },
         }
     }
 

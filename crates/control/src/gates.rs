@@ -5,8 +5,10 @@
 //! report, release with its signed manifest, next state, audit entry. Checking
 //! the same commit again gives the same report.
 
+use crate::facts::Known;
 use crate::git::blocking;
 use crate::incidents::entry;
+use crate::policies::{self, PolicyPart};
 use crate::problem::Problem;
 use crate::records::{DeniedRecord, ReleaseRecord};
 use crate::{Control, changes, wrong};
@@ -35,6 +37,8 @@ struct Subject {
     paths: BTreeSet<String>,
     desired: Desired,
     base: Desired,
+    /// What `main` says now: the policies in force.
+    main: Desired,
     /// Apps that have files where the branch began, readable or not.
     base_apps: BTreeSet<String>,
     findings: Vec<Finding>,
@@ -69,17 +73,20 @@ impl Control {
             Ok(record) => Some(self.release_record(record.doc.production).await?),
             Err(_) => None,
         };
+        let known = self.known_of(&change.doc, now).await?;
         let judged = Judged {
             subject,
             app: app.clone(),
             composed,
             denied: denied.map(|d| d.doc),
             production,
+            known,
         };
         // Tokenizers and scanners take their time: not on a thread that serves.
-        let (judged, report) = tokio::task::spawn_blocking(move || {
-            let report = judged.report(now);
-            (judged, report)
+        let (judged, report, policies) = tokio::task::spawn_blocking(move || {
+            let policies = judged.policies(now);
+            let report = judged.report(now, &policies);
+            (judged, report, policies)
         })
         .await
         .map_err(|e| wrong("the checks", &e))?;
@@ -93,6 +100,8 @@ impl Control {
         let asked =
             |of: &Desired| of.apps.get(&app).map(|s| s.requirements.clone()).unwrap_or_default();
         change.doc.requirements = strictest(asked(&subject.desired), asked(&subject.base));
+        change.doc.requirements.extend(policies.requirements);
+        change.doc.facts = policies.facts;
         if let Some(release) = release {
             let id = change.doc.id;
             self.write_release(&mut tx, &subject.desired, release, Some(id), subject.commit, now)
@@ -124,10 +133,16 @@ impl Control {
             let files = repo.files(commit)?;
             let (desired, findings) = opsrepo::parse(&files);
             let base_files = repo.files(base_commit)?;
+            let base = opsrepo::parse(&base_files).0;
             Ok(Subject {
                 commit,
                 paths: repo.changed_paths(base_commit, commit)?,
-                base: opsrepo::parse(&base_files).0,
+                main: if main == base_commit {
+                    base.clone()
+                } else {
+                    opsrepo::parse(&repo.files(main)?).0
+                },
+                base,
                 base_apps: base_files.keys().filter_map(|p| app_of(p)).map(str::to_owned).collect(),
                 files,
                 desired,
@@ -220,11 +235,28 @@ struct Judged {
     composed: Result<Release, Vec<Finding>>,
     denied: Option<DeniedRecord>,
     production: Option<Arc<ReleaseRecord>>,
+    known: Known,
 }
 
 impl Judged {
+    /// What the team's policies say.
+    fn policies(&self, now: Timestamp) -> PolicyPart {
+        policies::part(
+            &policies::Asked {
+                app: &self.app,
+                branch: &self.subject.desired,
+                main: &self.subject.main,
+                release: self.composed.as_ref().ok(),
+                production: self.production.as_deref(),
+                paths: &self.subject.paths,
+                known: &self.known,
+            },
+            now,
+        )
+    }
+
     /// Runs all gates, in the order in which people read them.
-    fn report(&self, now: Timestamp) -> GateReport {
+    fn report(&self, now: Timestamp, policies: &PolicyPart) -> GateReport {
         let release = self.composed.as_ref().ok();
         let prompt = release.and_then(|r| content(&r.contents, ComponentKind::Prompt));
         let model = release.and_then(|r| content(&r.contents, ComponentKind::Model));
@@ -251,6 +283,8 @@ impl Judged {
             Gate::known(denied),
             Gate::known(fallback_gate(&self.subject, &self.app)),
             Gate::known(self.parity_gate()),
+            Gate::known(policies.model.clone()),
+            Gate::known(policies.gate.clone()),
         ];
         gates.extend(static_gates(input));
         let about = Report {

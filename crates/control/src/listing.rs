@@ -14,7 +14,7 @@ use domain::ids::{AppName, ChangeId, IncidentId, RolloutId};
 use domain::incident::Incident;
 use domain::manifest::diff;
 use domain::params;
-use domain::people::{Permission, may};
+use domain::people::{Permission, Role, may};
 use domain::policy::Step;
 use domain::rollout::{Phase, Report};
 use domain::sentence::Sentence;
@@ -156,6 +156,7 @@ impl Control {
             production: doc.production,
             report: doc.report,
             requirements: doc.requirements,
+            facts: doc.facts,
             approvals: doc.approvals,
             merge_commit: doc.merge_commit,
             rollout: doc.rollout,
@@ -329,9 +330,19 @@ fn change_summary(
     missing: &[approval::Requirement],
     waiting: Option<String>,
 ) -> Sentence {
-    let needs = missing
+    // Several may ask for people of one role: the same yes answers them all.
+    let mut most: std::collections::BTreeMap<Role, u32> = std::collections::BTreeMap::new();
+    for need in missing {
+        let count = most.entry(need.role).or_default();
+        *count = need.count.max(*count);
+    }
+    let needs = most
         .iter()
-        .map(|r| format!("{} {}{}", r.count, r.role, if r.count == 1 { "" } else { "s" }))
+        .map(|(role, count)| match (role, count) {
+            (Role::Finance, count) => format!("{count} of finance"),
+            (role, 1) => format!("1 {role}"),
+            (role, count) => format!("{count} {role}s"),
+        })
         .collect::<Vec<_>>()
         .join(" and ");
     let failed = change.report.iter().flat_map(|r| &r.gates).map(|g| {
@@ -381,6 +392,7 @@ fn change_actions(
         caller.name(),
         &caller.person.roles,
         authors,
+        &change.requirements,
         change.content,
         change.content,
     )

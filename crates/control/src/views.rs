@@ -173,6 +173,9 @@ pub struct ChangeView {
     pub report: Option<GateReport>,
     /// What is asked of whom.
     pub requirements: Vec<Requirement>,
+    /// What policies were told, when it was checked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<domain::facts::Facts>,
     /// Of these, what is still missing.
     pub missing: Vec<Requirement>,
     /// Decisions, void ones included.

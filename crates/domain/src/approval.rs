@@ -45,6 +45,9 @@ pub struct Requirement {
     pub count: u32,
     /// Why this is asked, in a sentence.
     pub reason: String,
+    /// The policy that asks, by its id; absent if the app's own files do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 /// Why somebody's approval cannot count.
@@ -56,6 +59,9 @@ pub enum NotAllowed {
     /// Not a role that approves.
     #[error("`{0}` is not an approver")]
     NotApprover(PersonName),
+    /// Approves something, but nothing that this change asks for.
+    #[error("`{0}` speaks for {1}, and this change asks nothing of that role")]
+    NotAsked(PersonName, Role),
     /// The change moved on since the approver looked.
     #[error("the content changed since it was shown: it is now {now}, the approval names {given}")]
     OtherContent {
@@ -66,7 +72,12 @@ pub enum NotAllowed {
     },
 }
 
-/// May this person approve this content?
+/// May this person approve this content, and in which roles does the word
+/// count? An approver's always does; that of another role only where it is
+/// asked for.
+///
+/// This is the core that no policy opens: authors and agents never approve,
+/// and a word is about the content as it is. Policies only add to it.
 ///
 /// # Errors
 /// The reason, in words for the person.
@@ -74,19 +85,27 @@ pub fn check(
     person: &PersonName,
     roles: &BTreeSet<Role>,
     authors: &BTreeSet<PersonName>,
+    asked: &[Requirement],
     current: Digest,
     given: Digest,
-) -> Result<(), NotAllowed> {
+) -> Result<Vec<Role>, NotAllowed> {
     if authors.contains(person) {
         return Err(NotAllowed::OwnChange(person.clone()));
     }
-    if !roles.contains(&Role::Approver) || roles.contains(&Role::Agent) {
+    let speaks_for: Vec<Role> =
+        Role::APPROVING.into_iter().filter(|role| roles.contains(role)).collect();
+    let Some(first) = speaks_for.first().filter(|_| !roles.contains(&Role::Agent)) else {
         return Err(NotAllowed::NotApprover(person.clone()));
+    };
+    let counts = |role: &Role| *role == Role::Approver || asked.iter().any(|a| a.role == *role);
+    let counted: Vec<Role> = speaks_for.iter().copied().filter(counts).collect();
+    if counted.is_empty() {
+        return Err(NotAllowed::NotAsked(person.clone(), *first));
     }
     if current != given {
         return Err(NotAllowed::OtherContent { now: current, given });
     }
-    Ok(())
+    Ok(counted)
 }
 
 /// Requirements not yet met by approvals of exactly this content. A person's
@@ -146,9 +165,13 @@ mod tests {
         word(by, Decision::Approve, on, 1)
     }
 
+    fn asked(role: Role, count: u32) -> Requirement {
+        Requirement { role, count, reason: "asked".to_owned(), policy: None }
+    }
+
     /// How many yeses of two are still open on content `a`, written by `ana`.
     fn open(approvals: &[Approval]) -> u32 {
-        let need = Requirement { role: Role::Approver, count: 2, reason: "two people".to_owned() };
+        let need = asked(Role::Approver, 2);
         let left = missing(&[need], approvals, &[person("ana")].into(), content("a"));
         left.iter().map(|r| r.count).sum()
     }
@@ -186,9 +209,23 @@ mod tests {
         let authors = [person("ana")].into();
         let now = content("a");
         let may = |name: &str, roles: &[Role], given| {
-            check(&person(name), &roles.iter().copied().collect(), &authors, now, given)
+            let asked = [asked(Role::Approver, 1), asked(Role::Finance, 1)];
+            check(&person(name), &roles.iter().copied().collect(), &authors, &asked, now, given)
         };
-        assert_eq!(may("sam", &[Role::Approver], now), Ok(()));
+        assert_eq!(may("sam", &[Role::Approver], now), Ok(vec![Role::Approver]));
+        assert_eq!(may("sam", &[Role::Finance], now), Ok(vec![Role::Finance]));
+        assert_eq!(
+            may("sam", &[Role::Finance, Role::Approver], now),
+            Ok(vec![Role::Approver, Role::Finance])
+        );
+        assert_eq!(
+            check(&person("sam"), &[Role::Finance].into(), &authors, &[], now, now),
+            Err(NotAllowed::NotAsked(person("sam"), Role::Finance))
+        );
+        assert_eq!(
+            check(&person("sam"), &[Role::Approver].into(), &authors, &[], now, now),
+            Ok(vec![Role::Approver])
+        );
         assert_eq!(
             may("ana", &[Role::Approver, Role::Admin], now),
             Err(NotAllowed::OwnChange(person("ana")))
@@ -198,6 +235,7 @@ mod tests {
             &[Role::Admin],
             &[Role::Editor, Role::Operator],
             &[Role::Approver, Role::Agent],
+            &[Role::Finance, Role::Agent],
         ] {
             assert_eq!(
                 may("sam", roles, now),

@@ -1,6 +1,7 @@
 //! A proposal to alter the ops repo, from the first keystroke to its end.
 
 use crate::approval::{Approval, Requirement};
+use crate::facts::Facts;
 use crate::finding::GateReport;
 use crate::ids::{AppName, ChangeId, Digest, Generation, PersonName, ReleaseId, RolloutId};
 use crate::units::Timestamp;
@@ -78,6 +79,9 @@ pub struct Change {
     pub report: Option<GateReport>,
     /// What is asked of whom.
     pub requirements: Vec<Requirement>,
+    /// What policies were told about `head`, when it was checked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
     /// Decisions so far, void ones included.
     pub approvals: Vec<Approval>,
     /// The merge commit, once merged.

@@ -23,6 +23,7 @@ pub mod component;
 pub mod dsse;
 pub mod experiment;
 pub mod external;
+pub mod facts;
 pub mod fallback;
 pub mod feature;
 pub mod finding;

@@ -98,7 +98,11 @@ pub fn compose(
         })?;
         let (name, version) = (resolved.name, resolved.version);
         named.insert(kind, Component { name, version, digest: Digest::of(&bytes) });
-        contents.insert(kind, resolved.content);
+        // In the order of the canonical form, whatever order a file had: what is
+        // sent to a provider is the same wherever the same release was made.
+        let mut content = resolved.content;
+        content.sort_all_objects();
+        contents.insert(kind, content);
     }
     let manifest = Manifest {
         api_version: API_VERSION.to_owned(),

@@ -20,12 +20,24 @@ pub enum Role {
     Admin,
     /// A program proposing on behalf of a person; never approves.
     Agent,
+    /// Says yes to what changes cost, where a policy asks for that.
+    Finance,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 6] =
-        [Self::Editor, Self::Approver, Self::Operator, Self::Auditor, Self::Admin, Self::Agent];
+    pub const ALL: [Role; 7] = [
+        Self::Editor,
+        Self::Approver,
+        Self::Operator,
+        Self::Auditor,
+        Self::Admin,
+        Self::Agent,
+        Self::Finance,
+    ];
+    /// The roles whose yes a change may need. An approver's is always needed;
+    /// another's only where a policy or the app's `approvals` ask for it.
+    pub const APPROVING: [Role; 2] = [Self::Approver, Self::Finance];
 
     /// The word in files and on the command line.
     pub fn key(self) -> &'static str {
@@ -36,6 +48,7 @@ impl Role {
             Self::Auditor => "auditor",
             Self::Admin => "admin",
             Self::Agent => "agent",
+            Self::Finance => "finance",
         }
     }
 }
@@ -51,7 +64,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|r| r.key() == text).ok_or_else(|| crate::ids::InvalidId {
             given: text.to_owned(),
-            wanted: "a role: editor, approver, operator, auditor, admin or agent",
+            wanted: "a role: editor, approver, operator, auditor, admin, agent or finance",
         })
     }
 }

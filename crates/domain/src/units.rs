@@ -81,6 +81,28 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
 }
 
+/// Days from 1970-01-01 to a day written `YYYY-MM-DD`; none if there is no such
+/// day (Hinnant, `days_from_civil`; proved by going back).
+pub fn day_number(text: &str) -> Option<i64> {
+    let mut parts = text.split('-');
+    let mut number = |length: usize| {
+        let part = parts.next()?;
+        let digits = part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| part.parse::<i64>().ok()).flatten()
+    };
+    let (year, month, day) = (number(4)?, number(2)?, number(2)?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let y = year - i64::from(month <= 2);
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let shifted = if month > 2 { month - 3 } else { month + 9 };
+    let doy = (153 * shifted + 2) / 5 + day - 1;
+    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+    (civil(days) == (year, month, day)).then_some(days)
+}
+
 /// Longest span a file may name: ten years.
 pub const MAX_SPAN_MILLIS: i64 = 10 * 366 * 86_400_000;
 
@@ -348,6 +370,28 @@ mod tests {
         assert!("0.001%".parse::<Share>().is_err());
         assert!("101%".parse::<Share>().is_err());
         assert_eq!(Share::from_bp(2550).to_string(), "25.5%");
+    }
+
+    #[test]
+    fn days_are_counted_and_what_is_no_day_has_no_number() {
+        for (day, number) in
+            [("1970-01-01", 0), ("1970-03-01", 59), ("2000-02-29", 11_016), ("2026-11-21", 20_778)]
+        {
+            assert_eq!(day_number(day), Some(number), "{day}");
+        }
+        for bad in [
+            "2027-02-29",
+            "2027-13-01",
+            "2027-00-10",
+            "2027-01-00",
+            "2027-1-1",
+            "soon",
+            "",
+            "2027-01-01-01",
+            "+027-01-01",
+        ] {
+            assert_eq!(day_number(bad), None, "{bad}");
+        }
     }
 
     #[test]

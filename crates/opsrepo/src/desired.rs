@@ -1,6 +1,7 @@
 //! What the files of one commit say, taken together.
 
 use crate::{Aliases, AppSpec, IndexSpec, ModelSpec, ReleaseSpec, Settings, ViewSpec};
+use domain::facts::PolicyCase;
 use domain::finding::Finding;
 use domain::ids::{AppName, Digest, EnvName, ReleaseId};
 use domain::policy::RolloutPolicy;
@@ -23,6 +24,10 @@ pub struct Desired {
     pub indexes: BTreeMap<String, IndexSpec>,
     /// The promoted state: environment → app → aliases.
     pub environments: BTreeMap<EnvName, BTreeMap<AppName, Aliases>>,
+    /// `policies/*.cedar`: path → text. Whether it is Cedar is for `checks`.
+    pub policies: BTreeMap<String, String>,
+    /// `policies/tests/*.yaml`: path → examples of what policies must say.
+    pub policy_cases: BTreeMap<String, Vec<PolicyCase>>,
     /// Digest of every file, faulty ones included.
     pub(crate) digests: BTreeMap<String, Digest>,
     /// Everything that was found wrong.

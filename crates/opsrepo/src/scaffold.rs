@@ -7,7 +7,7 @@ use crate::Files;
 use domain::ids::AppName;
 
 /// Path in the repository, and content. `@APP@` stands for the app in both.
-const STARTER: [(&str, &str); 14] = [
+const STARTER: [(&str, &str); 17] = [
     ("README.md", include_str!("../starter/README.md")),
     ("tidegate.yaml", include_str!("../starter/tidegate.yaml")),
     ("apps/@APP@/app.yaml", include_str!("../starter/app.yaml")),
@@ -21,6 +21,9 @@ const STARTER: [(&str, &str); 14] = [
     ("environments/production/aliases.yaml", include_str!("../starter/aliases.yaml")),
     ("models/live.yaml", include_str!("../starter/live.yaml")),
     ("models/recorded.yaml", include_str!("../starter/recorded.yaml")),
+    ("policies/releases.cedar", include_str!("../starter/policies/releases.cedar")),
+    ("policies/people.cedar", include_str!("../starter/policies/people.cedar")),
+    ("policies/tests/releases.yaml", include_str!("../starter/policies/releases.yaml")),
     ("prompts/_shared/facts-only.j2", include_str!("../starter/facts-only.j2")),
 ];
 

@@ -28,6 +28,7 @@ fn who(role: Role) -> &'static str {
         Role::Auditor => "An auditor",
         Role::Admin => "An administrator",
         Role::Agent => "An agent",
+        Role::Finance => "Finance",
     }
 }
 

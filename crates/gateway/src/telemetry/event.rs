@@ -125,7 +125,10 @@ pub(super) fn private(config: &Config, feedback: Feedback) -> Feedback {
 
 /// Keyed hash of what the caller sent: the same for every arm and release.
 fn input(key: &[u8; 32], request: &ChatRequest) -> Digest {
-    let vars = serde_json::to_vec(&request.tidegate.vars).unwrap_or_default();
+    // The same variables in another order are the same input.
+    let mut vars = Value::Object(request.tidegate.vars.clone());
+    vars.sort_all_objects();
+    let vars = serde_json::to_vec(&vars).unwrap_or_default();
     let mut parts: Vec<&[u8]> = vec![&vars];
     parts.extend(request.messages.iter().map(AsRef::as_ref));
     keyed::hash(key, "input", &parts)

@@ -93,7 +93,7 @@ pub fn default_requirements(risk: Risk, audience: Audience) -> Vec<Requirement> 
         }
         _ => (1, "somebody else looks at every change"),
     };
-    vec![Requirement { role: Role::Approver, count, reason: reason.to_owned() }]
+    vec![Requirement { role: Role::Approver, count, reason: reason.to_owned(), policy: None }]
 }
 
 /// The file.
@@ -158,6 +158,7 @@ impl AppFile {
                         .reason
                         .clone()
                         .unwrap_or_else(|| "`app.yaml` of the app asks for it".to_owned()),
+                    policy: None,
                 })
                 .collect(),
         }
@@ -182,13 +183,13 @@ impl Format for AppFile {
             ));
         }
         for (i, rule) in self.approvals.iter().flatten().enumerate() {
-            if rule.role != Role::Approver {
+            if !Role::APPROVING.contains(&rule.role) {
                 faults.push(
                     Fault::new(
                         format!("approvals[{i}].role"),
                         "role_cannot_approve",
                         format!("`{}` is not a role that approves changes", rule.role),
-                        "write `approver`",
+                        "write `approver` or `finance`",
                     )
                     .replace(Some("approver")),
                 );
@@ -211,6 +212,17 @@ impl Format for AppFile {
                 "empty_list",
                 "`approvals` is empty, so changes would go live with nobody looking",
                 "remove the key for the default of this risk and audience, or ask for at least one approver",
+            ));
+        }
+        let asks_approver = |rules: &[ApprovalRule]| {
+            rules.is_empty() || rules.iter().any(|rule| rule.role == Role::Approver)
+        };
+        if !self.approvals.as_deref().is_none_or(asks_approver) {
+            faults.push(Fault::new(
+                "approvals",
+                "role_cannot_approve",
+                "`approvals` asks no `approver`, so nobody would judge what the change does",
+                "add `{role: approver, count: 1}`",
             ));
         }
         if self.retries > MAX_RETRIES {

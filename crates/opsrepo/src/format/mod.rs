@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod fallback;
 pub mod feature;
 pub mod model;
+pub mod policy_cases;
 pub mod prompt;
 pub mod release;
 pub mod rollout;

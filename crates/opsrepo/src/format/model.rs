@@ -9,6 +9,8 @@
 //! tokenizer: o200k_base
 //! prices: {input_per_million: 0.15, output_per_million: 0.60}
 //! tags: [small]
+//! labels: {region: eu, contract: dpa-2026}
+//! snapshot: 2024-07-18
 //! deprecated_on: 2027-03-01
 //! ```
 //!
@@ -19,8 +21,10 @@
 use super::{Fault, Format};
 use domain::ids::Digest;
 use domain::snapshot::{ModelContent, Provider};
+use domain::units::day_number;
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tokenizers there are.
@@ -39,6 +43,10 @@ pub struct ModelSpec {
     pub content: ModelContent,
     /// Free words for filters.
     pub tags: Vec<String>,
+    /// What policies are told about it, for example `region` and `contract`.
+    pub labels: BTreeMap<String, String>,
+    /// Day of the provider's version, `YYYY-MM-DD`, where its name does not say.
+    pub snapshot: Option<String>,
     /// Day from which the provider no longer serves it, `YYYY-MM-DD`.
     pub deprecated_on: Option<String>,
     /// Recordings of a replay provider, in order.
@@ -92,6 +100,10 @@ pub(crate) struct ModelFile {
     prices: Prices,
     #[serde(default)]
     pub(crate) tags: Vec<String>,
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) snapshot: Option<String>,
     #[serde(default)]
     pub(crate) deprecated_on: Option<String>,
 }
@@ -255,25 +267,6 @@ fn mutable_word(model: &str) -> Option<&'static str> {
         .find(|word| lower.split(['-', '_', ':', '/', '@', '.']).any(|part| part == *word))
 }
 
-fn is_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts[..] else { return false };
-    let number = |t: &str, len| (t.len() == len).then(|| t.parse::<u32>().ok()).flatten();
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2))
-    else {
-        return false;
-    };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return false,
-    };
-    (1..=days).contains(&day)
-}
-
 impl Format for ModelFile {
     const REQUIRED: &'static [&'static str] = &[
         "apiVersion",
@@ -344,15 +337,18 @@ impl Format for ModelFile {
                 ));
             }
         }
-        if let Some(date) = &self.deprecated_on
-            && !is_date(date)
+        for (field, date) in [("snapshot", &self.snapshot), ("deprecated_on", &self.deprecated_on)]
         {
-            faults.push(Fault::new(
-                "deprecated_on",
-                "bad_date",
-                format!("`{date}` is not a day"),
-                "write year, month and day, for example `2027-03-01`",
-            ));
+            if let Some(date) = date
+                && day_number(date).is_none()
+            {
+                faults.push(Fault::new(
+                    field,
+                    "bad_date",
+                    format!("`{date}` is not a day"),
+                    "write year, month and day, for example `2027-03-01`",
+                ));
+            }
         }
         faults
     }
@@ -370,14 +366,6 @@ mod tests {
         }
         for name in ["gpt-4-0613", "llama-2-7b-chat", "stablelm-2", "autocoder-1"] {
             assert_eq!(mutable_word(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn days_are_days() {
-        assert!(is_date("2028-02-29"));
-        for bad in ["2027-02-29", "2027-13-01", "2027-1-1", "soon", "2027-01-01-01"] {
-            assert!(!is_date(bad), "{bad}");
         }
     }
 }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Files of an app's own folder that are read.
 const APP_FILES: [&str; 4] = ["app.yaml", "release.yaml", "rollout.yaml", "fallback.yaml"];
 /// Folders at the root that hold nothing but files of a format.
-const STRICT_FOLDERS: [&str; 6] =
-    ["apps", "environments", "features", "indexes", "models", "prompts"];
+const STRICT_FOLDERS: [&str; 7] =
+    ["apps", "environments", "features", "indexes", "models", "policies", "prompts"];
 /// The partials' folder beside the prompts.
 const SHARED: &str = "_shared";
 
@@ -31,6 +31,10 @@ pub(super) struct Layout {
     pub(super) environments: BTreeSet<EnvName>,
     /// Partials for all apps: name → path.
     pub(super) partials: BTreeMap<String, String>,
+    /// Files of policies.
+    pub(super) policies: BTreeSet<String>,
+    /// Examples of policies.
+    pub(super) policy_cases: BTreeSet<String>,
     /// Paths that are no files of an ops repo.
     pub(super) stray: Vec<Finding>,
 }
@@ -100,6 +104,16 @@ impl Layout {
                 self.environments.insert(name(env)?);
                 Ok(())
             }
+            ["policies", file] if file.ends_with(".cedar") => {
+                self.policies.insert(path.to_owned());
+                Ok(())
+            }
+            ["policies", "tests", file] if file.ends_with(".yaml") => {
+                self.policy_cases.insert(path.to_owned());
+                Ok(())
+            }
+            // Elsewhere it would look like a policy and protect nothing.
+            _ if path.ends_with(".cedar") => Err(unused(path, [])),
             ["tidegate.yml"] => Err(unused(path, ["tidegate.yaml"])),
             [folder, rest @ ..] if STRICT_FOLDERS.contains(folder) && is_format(path) => {
                 let known: &[&str] = match (*folder, rest) {

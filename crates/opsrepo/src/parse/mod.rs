@@ -8,6 +8,7 @@ mod environments;
 mod features;
 mod layout;
 mod models;
+mod policies;
 mod suites;
 
 use crate::format::{Fault, Format, settings::Settings};
@@ -44,6 +45,8 @@ pub fn parse(files: &Files) -> (Desired, Vec<Finding>) {
         desired.views = reader.views(&layout);
         desired.indexes = reader.indexes(&layout);
         desired.apps = reader.apps(&layout, &desired.models);
+        desired.policies = reader.policies(&layout);
+        desired.policy_cases = reader.policy_cases(&layout);
         desired.environments = reader.environments(&layout, &desired.settings);
     }
     let mut findings = reader.findings;

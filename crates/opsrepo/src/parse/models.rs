@@ -62,6 +62,8 @@ impl Reader<'_> {
             version: file.version.clone(),
             content,
             tags: file.tags.clone(),
+            labels: file.labels.clone(),
+            snapshot: file.snapshot.clone(),
             deprecated_on: file.deprecated_on.clone(),
             recordings: recordings.into_iter().map(|found| found.file).collect(),
         })

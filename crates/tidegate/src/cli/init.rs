@@ -91,7 +91,7 @@ pub async fn run(run: &Run, args: Init) -> Result<Exit, Failure> {
 }
 
 /// Every file below a folder, hidden ones left out.
-fn folder(dir: &Path) -> Result<Files, Failure> {
+pub fn folder(dir: &Path) -> Result<Files, Failure> {
     let mut files = Files::new();
     let mut open = vec![dir.to_owned()];
     while let Some(folder) = open.pop() {

@@ -29,6 +29,7 @@ pub mod output;
 pub mod paging;
 mod person;
 mod plan;
+mod policy;
 pub mod release;
 mod rollout;
 pub mod run;
@@ -95,6 +96,9 @@ enum Command {
     /// Feature values for evaluations
     #[command(subcommand)]
     Features(features::Features),
+    /// The team's policies: check them, test them, ask them
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Releases: what exactly answered
     #[command(subcommand)]
     Release(release::Release),
@@ -145,6 +149,9 @@ enum Command {
 impl Command {
     /// True if this asks no server.
     fn is_local(&self) -> bool {
+        if let Self::Policy(verb) = self {
+            return verb.is_local();
+        }
         matches!(
             self,
             Self::Init(_)
@@ -217,6 +224,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Backtest(args) => backtest::run(&run, args).await,
         Command::Experiment(verb) => experiment::run(&run, verb).await,
         Command::Features(verb) => features::run(&run, &verb),
+        Command::Policy(verb) => policy::run(&run, verb).await,
         Command::Release(verb) => release::run(&run, verb).await,
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,

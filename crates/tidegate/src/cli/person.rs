@@ -16,7 +16,7 @@ pub enum Person {
     Add {
         /// Name for signing in
         name: PersonName,
-        /// editor, approver, operator, auditor, admin, agent; repeat or
+        /// editor, approver, operator, auditor, admin, agent, finance; repeat or
         /// separate with commas
         #[arg(long = "role", required = true, value_delimiter = ',')]
         roles: Vec<Role>,

@@ -1,0 +1,270 @@
+//! What policies are told about a change, gathered from where it is known.
+//!
+//! The document is kept with the change, so that "would this policy have
+//! decided differently?" is answered later from it alone.
+
+use crate::Control;
+use crate::problem::Problem;
+use crate::records::ReleaseRecord;
+use checks::model_entry::host_of;
+use checks::policy::Other;
+use checks::tokens;
+use domain::change::Change;
+use domain::component::ComponentKind;
+use domain::facts::{AppFacts, AuthorFacts, CostFacts, Facts, ModelFacts, TokenFacts};
+use domain::ids::AppName;
+use domain::manifest::Release;
+use domain::people::Person;
+use domain::routing::Arm;
+use domain::snapshot::{ModelContent, PromptContent, Provider};
+use domain::units::{Span, Timestamp, day_number};
+use opsrepo::{AppSpec, Audience, Desired, ModelSpec, Risk};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use store::{Kind, Query};
+
+/// How many earlier changes an edited policy is tried on.
+pub const MAX_OTHERS: u32 = 50;
+/// Traffic of a month is forecast from that of the last day.
+const A_DAY: Span = Span::from_secs(86_400);
+
+/// Contents of a release, by kind.
+type Contents = BTreeMap<ComponentKind, Value>;
+
+/// What only the store knows of a change.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// Who wrote it; who proposed it first.
+    pub(crate) authors: Vec<AuthorFacts>,
+    /// Answers users got in the last day; absent if nobody asked.
+    pub(crate) requests_a_day: Option<u64>,
+    /// Changes that were checked before, newest first.
+    pub(crate) others: Vec<Other>,
+}
+
+impl Control {
+    /// Authors with their roles, and the app's traffic.
+    pub(crate) async fn known_of(&self, change: &Change, now: Timestamp) -> Result<Known, Problem> {
+        let mut authors = Vec::new();
+        let rest = change.contributors.iter().filter(|name| **name != change.author);
+        for name in std::iter::once(&change.author).chain(rest) {
+            let person = self.store.get::<Person>(Kind::Person, name).await?;
+            let roles = person.map(|p| p.doc.roles).unwrap_or_default();
+            authors.push(AuthorFacts { name: name.to_string(), roles });
+        }
+        let since = Timestamp(now.0.saturating_sub(A_DAY.millis())).second();
+        let cells =
+            self.store.app_cells(&change.app, since, now.second().saturating_add(1)).await?;
+        let shown = cells.iter().filter(|(key, _)| key.arm != Arm::Shadow);
+        let asked = shown.fold(0_u64, |sum, (_, cell)| sum.saturating_add(cell.n));
+        let others = self.checked_before(change).await?;
+        Ok(Known { authors, requests_a_day: Some(asked).filter(|n| *n > 0), others })
+    }
+
+    /// The newest changes whose facts are kept.
+    async fn checked_before(&self, change: &Change) -> Result<Vec<Other>, Problem> {
+        // One more, because this one may be among them.
+        let query = Query::of(Kind::Change).newest_first().limit(MAX_OTHERS.saturating_add(1));
+        let changes = self.store.list::<Change>(query).await?.items.into_iter().map(|c| c.doc);
+        Ok(changes
+            .filter(|other| other.id != change.id)
+            .filter_map(|other| {
+                let name = format!("{} \"{}\"", other.id, other.title);
+                Some(Other { name, facts: other.facts? })
+            })
+            .take(MAX_OTHERS as usize)
+            .collect())
+    }
+}
+
+/// The facts of a change that composes.
+pub(crate) fn facts_of(
+    app: &AppName,
+    desired: &Desired,
+    release: &Release,
+    production: Option<&ReleaseRecord>,
+    paths: &BTreeSet<String>,
+    known: &Known,
+    now: Timestamp,
+) -> Option<Facts> {
+    let spec = desired.apps.get(app)?;
+    let name = &spec.release.as_ref()?.model;
+    let model = desired.models.get(name)?;
+    let (prompt_tokens, answer_tokens) = typical(&release.contents);
+    Some(Facts {
+        app: app_facts(app, spec),
+        model: model_facts(name, model, today(now)),
+        authors: known.authors.clone(),
+        changed: changed(app, release, production, paths),
+        first: production.is_none(),
+        tokens: TokenFacts { prompt: prompt_tokens, answer: answer_tokens },
+        cost: CostFacts::of(
+            micros(&release.contents),
+            production.and_then(|p| micros(&p.served.contents)),
+            known.requests_a_day,
+        ),
+    })
+}
+
+/// Days from 1970-01-01.
+pub(crate) fn today(now: Timestamp) -> i64 {
+    now.second().div_euclid(86_400)
+}
+
+fn app_facts(app: &AppName, spec: &AppSpec) -> AppFacts {
+    AppFacts {
+        name: app.to_string(),
+        risk: match spec.risk {
+            Risk::Low => "low",
+            Risk::Medium => "medium",
+            Risk::High => "high",
+        }
+        .to_owned(),
+        audience: match spec.audience {
+            Audience::Internal => "internal",
+            Audience::Customer => "customer",
+        }
+        .to_owned(),
+        owner: spec.owner.clone(),
+        labels: spec.labels.clone(),
+    }
+}
+
+fn model_facts(name: &str, model: &ModelSpec, today: i64) -> ModelFacts {
+    let content = &model.content;
+    let (provider, host) = match &content.provider {
+        Provider::Openai { base_url, .. } => ("openai", host_of(base_url).map(str::to_owned)),
+        Provider::Replay { .. } => ("replay", None),
+        Provider::Rules {} => ("rules", None),
+    };
+    let ends = model.deprecated_on.as_deref().and_then(day_number);
+    ModelFacts {
+        name: name.to_owned(),
+        version: model.version.to_string(),
+        provider: provider.to_owned(),
+        host,
+        id: content.provider_model.clone(),
+        tags: model.tags.iter().cloned().collect(),
+        labels: model.labels.clone(),
+        context_window: Some(content.context_window.into()),
+        price_input_micros: whole_micros(content.price_input_per_million * 1e6),
+        price_output_micros: whole_micros(content.price_output_per_million * 1e6),
+        days_until_deprecated: ends.and_then(|day| day.checked_sub(today)),
+    }
+}
+
+/// Kinds of components that differ from production, and what else is edited.
+fn changed(
+    app: &AppName,
+    release: &Release,
+    production: Option<&ReleaseRecord>,
+    paths: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let old = production.map(|p| &p.manifest.components);
+    let new = &release.manifest.components;
+    let kinds = new.keys().chain(old.into_iter().flat_map(BTreeMap::keys));
+    let differs = |kind: &&ComponentKind| old.and_then(|old| old.get(kind)) != new.get(kind);
+    let components = kinds.filter(differs).map(|kind| kind.key());
+    components.chain(paths.iter().filter_map(|path| beside(app, path))).map(str::to_owned).collect()
+}
+
+/// What a file beside the release's components is.
+fn beside(app: &AppName, path: &str) -> Option<&'static str> {
+    let own = path.strip_prefix("apps/").and_then(|p| p.strip_prefix(app.as_str()));
+    match own.and_then(|p| p.strip_prefix('/')) {
+        Some("app.yaml") => Some("app"),
+        Some("rollout.yaml") => Some("plan"),
+        Some("fallback.yaml") => Some("fallback"),
+        Some(file) if file.starts_with("evals/") => Some("evals"),
+        // What of these shapes answers shows as a component.
+        Some("release.yaml") => None,
+        Some(file) if file.starts_with("prompts/") => None,
+        _ if path.starts_with("policies/") => Some("policies"),
+        _ if path == "tidegate.yaml" || path.starts_with("environments/") => Some("settings"),
+        _ if path.starts_with("models/") || path.starts_with("prompts/_shared/") => None,
+        _ => Some("other"),
+    }
+}
+
+fn content<T: DeserializeOwned>(contents: &Contents, kind: ComponentKind) -> Option<T> {
+    serde_json::from_value(contents.get(&kind)?.clone()).ok()
+}
+
+/// Tokens of a typical request and of the longest answer.
+fn typical(contents: &Contents) -> (Option<u64>, Option<u64>) {
+    let prompt = content::<PromptContent>(contents, ComponentKind::Prompt);
+    let model = content::<ModelContent>(contents, ComponentKind::Model);
+    let Some((prompt, model)) = prompt.zip(model) else { return (None, None) };
+    let parameters = contents.get(&ComponentKind::Parameters);
+    let (prompt, answer) = tokens::typical(&prompt, &model, parameters);
+    let long = |n: Option<usize>| n.and_then(|n| u64::try_from(n).ok());
+    (long(prompt), long(answer))
+}
+
+/// Millionths of a dollar for a typical request; absent unless prompt and answer
+/// are both known. Dollars a million tokens are millionths of a dollar a token.
+fn micros(contents: &Contents) -> Option<u64> {
+    let model = content::<ModelContent>(contents, ComponentKind::Model)?;
+    let (prompt, answer) = typical(contents);
+    let (prompt, answer) = prompt.zip(answer)?;
+    #[expect(clippy::cast_precision_loss, reason = "token numbers are far below 2^52")]
+    let cost = prompt as f64 * model.price_input_per_million
+        + answer as f64 * model.price_output_per_million;
+    whole_micros(cost)
+}
+
+/// Rounded up: a cost is never forecast as less than it is.
+fn whole_micros(micros: f64) -> Option<u64> {
+    // Beyond 2^53 a float counts no longer in ones; no cost is that large.
+    let fits = (0.0..=9_007_199_254_740_992.0).contains(&micros);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be in range"
+    )]
+    // Prices such as 0.15 are not exact: without rounding first, 150000.00000001.
+    fits.then(|| ((micros * 1e3).round() / 1e3).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_beside_the_release_are_told_apart() {
+        let app: AppName = "a".parse().unwrap();
+        for (path, want) in [
+            ("apps/a/app.yaml", Some("app")),
+            ("apps/a/rollout.yaml", Some("plan")),
+            ("apps/a/fallback.yaml", Some("fallback")),
+            ("apps/a/evals/x.jsonl", Some("evals")),
+            ("apps/a/prompts/p/system.j2", None),
+            ("apps/a/release.yaml", None),
+            ("apps/ab/app.yaml", Some("other")),
+            ("models/m.yaml", None),
+            ("policies/a.cedar", Some("policies")),
+            ("policies/tests/a.yaml", Some("policies")),
+            ("tidegate.yaml", Some("settings")),
+            ("README.md", Some("other")),
+        ] {
+            assert_eq!(beside(&app, path), want, "{path}");
+            assert!(want.is_none_or(|w| domain::facts::CHANGED_FILES.contains(&w)));
+        }
+    }
+
+    #[test]
+    fn costs_are_whole_and_never_too_small() {
+        for (cost, want) in [
+            (0.15 * 1e6, Some(150_000)),
+            (0.1 + 0.2, Some(1)),
+            (0.0, Some(0)),
+            (2.2, Some(3)),
+            (f64::NAN, None),
+            (-1.0, None),
+            (f64::INFINITY, None),
+        ] {
+            assert_eq!(whole_micros(cost), want, "{cost}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The team's policies, asked about a change and about its approvers.
+//!
+//! Judging is `checks::policy`; here is where its inputs come from. Policies of
+//! the branch and those in force on `main` are both asked, so a change cannot
+//! weaken what it is judged by.
+
+use crate::caller::Caller;
+use crate::facts::{Known, facts_of, today};
+use crate::git::blocking;
+use crate::problem::{Problem, ProblemKind};
+use crate::records::ReleaseRecord;
+use crate::{Control, wrong};
+use checks::model_entry::{self, ModelEntry};
+use checks::policy::{self, PolicyInput};
+use domain::approval::{self, Requirement};
+use domain::change::Change;
+use domain::component::ComponentKind;
+use domain::facts::{AuthorFacts, Facts, PolicyAction};
+use domain::finding::{Finding, GateResult, Severity};
+use domain::ids::AppName;
+use domain::manifest::Release;
+use domain::snapshot::ModelContent;
+use domain::units::Timestamp;
+use opsrepo::{CommitId, Desired};
+use std::collections::BTreeSet;
+
+/// A change, as policies are asked about it.
+pub(crate) struct Asked<'a> {
+    pub(crate) app: &'a AppName,
+    pub(crate) branch: &'a Desired,
+    pub(crate) main: &'a Desired,
+    pub(crate) release: Option<&'a Release>,
+    pub(crate) production: Option<&'a ReleaseRecord>,
+    pub(crate) paths: &'a BTreeSet<String>,
+    pub(crate) known: &'a Known,
+}
+
+/// What they say.
+pub(crate) struct PolicyPart {
+    /// What they were told; absent if the release does not compose.
+    pub(crate) facts: Option<Facts>,
+    /// Whose yes they ask for.
+    pub(crate) requirements: Vec<Requirement>,
+    /// The gate `policy`.
+    pub(crate) gate: GateResult,
+    /// The gate `model-entry`.
+    pub(crate) model: GateResult,
+}
+
+/// Asks them.
+pub(crate) fn part(asked: &Asked<'_>, now: Timestamp) -> PolicyPart {
+    let facts = asked.release.and_then(|release| {
+        let Asked { app, branch, production, paths, known, .. } = asked;
+        facts_of(app, branch, release, *production, paths, known, now)
+    });
+    let (branch, faults) = policy::compile(&asked.branch.policies);
+    let (main, main_faults) = policy::compile(&asked.main.policies);
+    let gate = policy::gate(&PolicyInput {
+        facts: facts.as_ref(),
+        branch: &branch,
+        faults: &faults,
+        main: &main,
+        main_faults: &main_faults,
+        edited: asked.paths.iter().any(|path| path.starts_with("policies/")),
+        cases: &asked.branch.policy_cases,
+        others: &asked.known.others,
+    });
+    let requirements = facts.as_ref().map(|f| policy::requirements(f, &branch, &main));
+    let requirements = requirements.unwrap_or_default();
+    PolicyPart { facts, requirements, gate, model: model_gate(asked, now) }
+}
+
+/// Whether the model may be used at all.
+fn model_gate(asked: &Asked<'_>, now: Timestamp) -> GateResult {
+    let contents = asked.release.and_then(|r| r.contents.get(&ComponentKind::Model));
+    let content = contents.and_then(|c| serde_json::from_value::<ModelContent>(c.clone()).ok());
+    let spec = asked.branch.apps.get(asked.app).and_then(|s| s.release.as_ref());
+    let model = spec.and_then(|r| asked.branch.models.get_key_value(&r.model));
+    let live = asked.production.and_then(|p| p.manifest.components.get(&ComponentKind::Model));
+    let proposed = asked.release.and_then(|r| r.manifest.components.get(&ComponentKind::Model));
+    let entry = content.as_ref().zip(model).map(|(content, (name, spec))| ModelEntry {
+        name,
+        content,
+        snapshot: spec.snapshot.as_deref(),
+        deprecated_on: spec.deprecated_on.as_deref(),
+        new: live != proposed,
+        today: today(now),
+    });
+    model_entry::gate(entry.as_ref())
+}
+
+impl Control {
+    /// Asks the policies in force on `main` once more before a merge: they may
+    /// have become stricter while the change waited.
+    pub(crate) async fn policies_still_allow(
+        &self,
+        change: &Change,
+    ) -> Result<Option<Finding>, Problem> {
+        let Some(facts) = change.facts.clone() else { return Ok(None) };
+        let main = self.main().await?;
+        let (needs, denied) = tokio::task::spawn_blocking(move || {
+            let (policies, _) = policy::compile(&main.desired.policies);
+            let author = facts.authors.first().cloned();
+            let denied = author.map(|a| policies.decide(PolicyAction::Release, &a, &facts));
+            (policy::requirements(&facts, &policies, &policies), denied)
+        })
+        .await
+        .map_err(|e| wrong("the policies", &e))?;
+        let authors = change.contributors.iter().chain([&change.author]).cloned().collect();
+        let open = approval::missing(&needs, &change.approvals, &authors, change.content);
+        let deniers = denied.map(|outcome| outcome.deniers()).unwrap_or_default();
+        let ids = deniers.into_iter().chain(open.into_iter().filter_map(|need| need.policy));
+        let ids: BTreeSet<String> = ids.map(|id| format!("`{id}`")).collect();
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let named = ids.into_iter().collect::<Vec<_>>().join(", ");
+        Ok(Some(Finding {
+            code: "policies_moved".to_owned(),
+            severity: Severity::Error,
+            place: None,
+            message: format!("policies that came into force since it was checked stop it: {named}"),
+            explanation: "A release is judged by the policies that are in force when it is merged."
+                .to_owned(),
+            mend:
+                "bring the branch up to date with `main` and send it again, to be checked by them"
+                    .to_owned(),
+            replacement: None,
+            excerpt: None,
+        }))
+    }
+
+    /// Refuses a yes that a policy forbids. A no is never forbidden.
+    pub(crate) async fn policies_allow_yes(
+        &self,
+        caller: &Caller,
+        change: &Change,
+    ) -> Result<(), Problem> {
+        let Some(facts) = change.facts.clone() else { return Ok(()) };
+        let head: CommitId = change.head.parse().map_err(|e| wrong("git", &e))?;
+        let who =
+            AuthorFacts { name: caller.name().to_string(), roles: caller.person.roles.clone() };
+        let main = self.main().await?;
+        let repo = self.repo.clone();
+        let denied = blocking(move || {
+            let branch = opsrepo::parse(&repo.files(head)?).0;
+            Ok([&branch, &main.desired].into_iter().find_map(|desired| {
+                let (policies, _) = policy::compile(&desired.policies);
+                let outcome = policies.decide(PolicyAction::Approve, &who, &facts);
+                let broken = outcome.broken.into_iter().map(|broken| broken.rule);
+                outcome.denied.into_iter().chain(broken).next()
+            }))
+        })
+        .await?;
+        let Some(rule) = denied else { return Ok(()) };
+        let because =
+            if rule.because.is_empty() { String::new() } else { format!(": {}", rule.because) };
+        Err(Problem::new(
+            ProblemKind::NotAllowed,
+            "policy_denied",
+            format!("policy `{}` forbids `{}` approving this{because}", rule.id, caller.name()),
+            if rule.satisfy.is_empty() { "ask another approver".to_owned() } else { rule.satisfy },
+        ))
+    }
+}
