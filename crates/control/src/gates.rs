@@ -5,6 +5,8 @@
 //! report, release with its signed manifest, next state, audit entry. Checking
 //! the same commit again gives the same report.
 
+mod signals;
+
 use crate::facts::Known;
 use crate::git::blocking;
 use crate::incidents::entry;
@@ -74,7 +76,12 @@ impl Control {
             Err(_) => None,
         };
         let known = self.known_of(&change.doc, now).await?;
+        let since = Timestamp(now.0.saturating_sub(signals::HEARD_WITHIN.millis()));
+        let watched = subject.desired.policy(&app);
+        let names: Vec<_> = watched.iter().flat_map(|p| &p.signals).map(|s| &*s.name).collect();
+        let heard = self.store.feedback_heard(&app, &names, since).await?;
         let judged = Judged {
+            heard,
             subject,
             app: app.clone(),
             composed,
@@ -230,6 +237,8 @@ impl From<CommitError> for CheckError {
 
 /// Everything the gates are told.
 struct Judged {
+    /// Names under which somebody said something about this app lately.
+    heard: BTreeSet<String>,
     subject: Subject,
     app: AppName,
     composed: Result<Release, Vec<Finding>>,
@@ -285,6 +294,11 @@ impl Judged {
             Gate::known(self.parity_gate()),
             Gate::known(policies.model.clone()),
             Gate::known(policies.gate.clone()),
+            Gate::known(signals::gate(
+                &self.app,
+                self.subject.desired.policy(&self.app),
+                &self.heard,
+            )),
         ];
         gates.extend(static_gates(input));
         let about = Report {

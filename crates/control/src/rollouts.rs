@@ -433,6 +433,7 @@ fn audit_entries(turn: &Turn<'_>) -> Vec<domain::audit::Entry> {
         (_, Phase::RollingBack) if before.phase != after.phase => "rollout.rolling_back",
         (_, Phase::Promoted) => "rollout.promoted",
         (_, Phase::RolledBack) => "rollout.rolled_back",
+        (Phase::RollingBack, Phase::RollingBack) => "rollout.going_back",
         (Phase::Paused { .. }, Phase::Running) => "rollout.resumed",
         (_, Phase::Paused { .. }) => "rollout.paused",
         _ => "rollout.advanced",

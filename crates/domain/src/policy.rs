@@ -7,12 +7,15 @@ pub use faults::PolicyError;
 
 use crate::people::Role;
 use crate::units::{Ratio, Share, Span};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
 
 /// Most steps a plan may have.
 pub const MAX_STEPS: usize = 50;
 /// Most signals a plan may have.
 pub const MAX_SIGNALS: usize = 50;
+/// Most steps back a plan may have.
+pub const MAX_STEPS_BACK: usize = 20;
 
 /// How a candidate is exposed, what is watched, and what follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -352,7 +355,20 @@ fn default_min_samples() -> u64 {
 pub const BUILT_IN_SIGNALS: [&str; 7] =
     ["error", "latency_ms", "ttft_ms", "cost", "output_tokens", "fallback", "schema_failure"];
 
+/// Built-in names that no gateway measures yet: answers have no schema to fail.
+const UNMEASURED_SIGNALS: [&str; 1] = ["schema_failure"];
+
 impl Signal {
+    /// True if every answer brings a measurement by itself.
+    pub fn is_measured_by_gateways(&self) -> bool {
+        Self::measured_by_gateways(&self.name)
+    }
+
+    /// True if every answer brings a measurement under this name by itself.
+    pub fn measured_by_gateways(name: &str) -> bool {
+        BUILT_IN_SIGNALS.contains(&name) && !UNMEASURED_SIGNALS.contains(&name)
+    }
+
     /// Name of the feedback with which people label this signal's answers, if
     /// the policy asks for labels.
     pub fn label_name(&self) -> Option<String> {
@@ -502,12 +518,52 @@ impl Default for AfterRollback {
     }
 }
 
-/// How exposure is taken back. Gradual restoring is a later capability; the
-/// file format keeps its place by naming the only mode there is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// How exposure is taken back, once it is decided. Whoever goes back by hand, a
+/// tripped breaker and the kill switch never wait for this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Restore {
     /// At once.
     #[default]
     Immediate,
+    /// By these shares of the candidate, one every `check_every`; those that are
+    /// not below what it has when it goes back are left out.
+    Steps(Vec<Share>),
+}
+
+impl Serialize for Restore {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Immediate => s.serialize_str(IMMEDIATE),
+            Self::Steps(shares) => shares.serialize(s),
+        }
+    }
+}
+
+/// How [`Restore::Immediate`] is written.
+const IMMEDIATE: &str = "immediate";
+
+impl<'de> Deserialize<'de> for Restore {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct WordOrShares;
+        impl<'de> de::Visitor<'de> for WordOrShares {
+            type Value = Restore;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`immediate`, or falling shares such as `[75%, 50%, 25%, 0%]`")
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Restore, E> {
+                match word {
+                    IMMEDIATE => Ok(Restore::Immediate),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Restore, A::Error> {
+                let mut shares = Vec::new();
+                while let Some(share) = seq.next_element()? {
+                    shares.push(share);
+                }
+                Ok(Restore::Steps(shares))
+            }
+        }
+        d.deserialize_any(WordOrShares)
+    }
 }

@@ -32,10 +32,15 @@ impl Timestamp {
 
     /// ISO 8601 in UTC with milliseconds, for example `2026-11-21T14:03:12.250Z`.
     pub fn iso(self) -> String {
-        let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
-        let (year, month, day) = civil(days);
+        let (date, ms) = (self.date(), self.0.rem_euclid(86_400_000));
         let (h, m, s, milli) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{milli:03}Z")
+        format!("{date}T{h:02}:{m:02}:{s:02}.{milli:03}Z")
+    }
+
+    /// Only the date in UTC, for example `2026-11-21`.
+    pub fn date(self) -> String {
+        let (year, month, day) = civil(self.0.div_euclid(86_400_000));
+        format!("{year:04}-{month:02}-{day:02}")
     }
 
     /// Only the time of day in UTC, for example `14:03:12`.

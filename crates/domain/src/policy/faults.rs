@@ -3,7 +3,9 @@
 
 mod signals;
 
-use super::{MAX_SIGNALS, MAX_STEPS, RolloutPolicy, Shadow, Step, Until, Weight};
+use super::{
+    MAX_SIGNALS, MAX_STEPS, MAX_STEPS_BACK, Restore, RolloutPolicy, Shadow, Step, Until, Weight,
+};
 use crate::people::{self, Permission};
 use crate::units::{Share, Span};
 
@@ -40,6 +42,7 @@ impl RolloutPolicy {
         self.check_head(&mut faults);
         self.check_steps(&mut faults);
         self.check_signals(&mut faults);
+        self.check_restore(&mut faults);
         faults.0
     }
 
@@ -93,6 +96,17 @@ impl RolloutPolicy {
             let problem = "asks for evidence, but no signal has `notice`, so there is none to come";
             faults.add(format!("steps[{i}].weight.until"), problem);
         }
+    }
+
+    fn check_restore(&self, faults: &mut Faults) {
+        const FIELD: &str = "after_rollback.restore";
+        let Restore::Steps(shares) = &self.after_rollback.restore else { return };
+        let few = shares.len() <= MAX_STEPS_BACK;
+        faults.unless(few, FIELD, "has more than 20 steps; going back is urgent");
+        let falls = shares.iter().zip(shares.iter().skip(1)).all(|(a, b)| b < a);
+        faults.unless(falls, FIELD, "must fall from step to step, such as `[75%, 50%, 25%, 0%]`");
+        let ends = shares.last() == Some(&Share::NONE);
+        faults.unless(ends, FIELD, "must end with 0%: nobody keeps a version that failed");
     }
 
     fn check_signals(&self, faults: &mut Faults) {
@@ -180,6 +194,10 @@ mod tests {
             ("/risk", json!({"false_promote": 0}), "risk.false_promote"),
             ("/steps/0/shadow/share", json!("0%"), "steps[0].shadow.share"),
             ("/steps/0/shadow/until", json!({}), "steps[0].shadow.until"),
+            ("/after_rollback", json!({"restore": []}), "after_rollback.restore"),
+            ("/after_rollback", json!({"restore": ["50%"]}), "after_rollback.restore"),
+            ("/after_rollback", json!({"restore": [0.5, 0.5, 0]}), "after_rollback.restore"),
+            ("/after_rollback", json!({"restore": [0.2, 0.5, 0]}), "after_rollback.restore"),
             ("/steps/1/weight/share", json!("0%"), "steps[1].weight.share"),
             ("/steps/4/weight/share", json!("5%"), "steps[4].weight.share"),
             ("/steps/1/weight/at_most", json!("2h"), "steps[1].weight.at_most"),
@@ -340,6 +358,27 @@ mod tests {
         assert_eq!(faults(policy.clone()), Vec::<String>::new());
         policy["signals"][4]["notice"] = json!({"times": 2});
         assert_eq!(faults(policy), ["signals[4].notice"]);
+    }
+
+    #[test]
+    fn going_back_is_a_word_or_falling_shares() {
+        let read = |restore: Value| {
+            let mut policy = sound();
+            policy["after_rollback"] = json!({"restore": restore});
+            serde_json::from_value::<RolloutPolicy>(policy)
+        };
+        for restore in [json!("immediate"), json!(["75%", "50%", "25%", "0%"]), json!(["0%"])] {
+            let policy = read(restore.clone()).unwrap();
+            assert_eq!(policy.faults(), vec![]);
+            let again = serde_json::to_value(&policy).unwrap();
+            assert_eq!(again["after_rollback"]["restore"], restore);
+        }
+        let many: Vec<_> = (0..21).rev().map(|i| json!(f64::from(i) / 100.0)).collect();
+        assert_eq!(read(json!(many)).unwrap().faults().len(), 1);
+        for wrong in [json!("slowly"), json!(0), json!(["x"]), json!({"to": 0})] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains("immediate") || error.contains("share"), "{error}");
+        }
     }
 
     #[test]

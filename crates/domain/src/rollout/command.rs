@@ -5,7 +5,7 @@
 //! there is one way in which a rollout moves on.
 
 use super::step::Machine;
-use super::{Action, Observation, PauseCause, Phase, RolloutState, sentences};
+use super::{Action, Exposure, Observation, PauseCause, Phase, RolloutState, sentences};
 use crate::ids::{Generation, PersonName};
 use crate::people::Role;
 use crate::policy::{SignalAction, Step};
@@ -80,6 +80,7 @@ pub fn apply(
         Command::Promote => {
             machine.promote(sentences::promoted_by_person(state, by, now), Some(by.clone()));
         }
+        Command::Rollback if state.phase == Phase::RollingBack => machine.give_back_at_once(),
         Command::Rollback => {
             machine.roll_back(sentences::went_back_by_person(state, by, now), Some(by.clone()));
         }
@@ -96,7 +97,8 @@ fn is_so_already(state: &RolloutState, command: &Command) -> bool {
             (on_step && state.approved) || (!on_step && !state.waived.is_empty())
         }
         (Command::Promote, Phase::Promoting | Phase::Promoted) => true,
-        (Command::Rollback, Phase::RollingBack | Phase::RolledBack) => true,
+        (Command::Rollback, Phase::RollingBack) => state.exposure == Exposure::default(),
+        (Command::Rollback, Phase::RolledBack) => true,
         _ => false,
     }
 }
@@ -104,6 +106,8 @@ fn is_so_already(state: &RolloutState, command: &Command) -> bool {
 /// Why a command makes no sense now, if it makes none.
 fn possible(state: &RolloutState, command: &Command) -> Result<(), &'static str> {
     match (&state.phase, command) {
+        // Who asks a second time does not want to wait for the steps.
+        (Phase::RollingBack, Command::Rollback) => Ok(()),
         // Git may be out of reach for long; users must not wait for it.
         (Phase::Promoting, Command::Rollback) => Ok(()),
         (Phase::Promoting, _) => {

@@ -15,7 +15,19 @@ impl Machine<'_> {
     /// to say, that the candidate is production, so whoever tells git sets the
     /// alias back too.
     pub(super) fn roll_back(&mut self, why: Sentence, by: Option<PersonName>) {
-        self.decide(Phase::RollingBack, Exposure::default(), &why, by);
+        self.go_back(why, by, Vec::new());
+    }
+
+    /// The same by the steps the plan names, if it names any.
+    pub(super) fn roll_back_by_steps(&mut self, why: Sentence) {
+        let steps = self.state.steps_back();
+        self.go_back(why, None, steps);
+    }
+
+    fn go_back(&mut self, why: Sentence, by: Option<PersonName>, steps: Vec<Share>) {
+        let weight = steps.first().copied().unwrap_or(Share::NONE);
+        self.decide(Phase::RollingBack, Exposure { weight, shadow: Share::NONE }, &why, by);
+        self.state.going_back = steps;
         self.actions.extend([
             Action::Publish,
             Action::DenyCandidate,
@@ -46,6 +58,28 @@ impl Machine<'_> {
         self.state.decided_at = Some(self.now);
         self.state.decision = Some(why.clone());
         self.state.decided_by = by;
+    }
+
+    /// The next step of going back, if it is time, or everyone at once: when a
+    /// breaker trips meanwhile, the plan's patience is over.
+    pub(super) fn go_on_back(&mut self) {
+        let mut exposure = self.state.exposure_going_back(self.now);
+        if self.is_broken() {
+            exposure = Exposure::default();
+        }
+        self.give_back(exposure);
+    }
+
+    /// Nobody keeps the candidate while the rest of a rollback is under way.
+    pub(super) fn give_back_at_once(&mut self) {
+        self.give_back(Exposure::default());
+    }
+
+    fn give_back(&mut self, exposure: Exposure) {
+        if self.state.exposure != exposure {
+            self.state.exposure = exposure;
+            self.actions.push(Action::Publish);
+        }
     }
 
     /// Git (and gateways, for a rollback) have followed the decision. The

@@ -85,6 +85,20 @@ impl Machine<'_> {
         self.state.policy.signals.iter().filter(|s| self.is_measurable(s)).filter(silent).collect()
     }
 
+    /// Signals that should have been measured by now, by the answers there were,
+    /// and never were.
+    pub(super) fn never_measured(&self) -> Vec<&Signal> {
+        let answers = self.seen.exposed.max(self.counts.control);
+        let never = |signal: &&Signal| {
+            let silent = self.verdict(signal).is_none_or(sentences::is_unmeasured);
+            silent
+                && answers >= signal.min_samples.max(1)
+                && !self.state.sampled.contains(&signal.name)
+        };
+        let signals = self.state.policy.signals.iter();
+        signals.filter(|signal| self.is_measurable(signal)).filter(never).collect()
+    }
+
     /// Notes what this look adds to memory: samples, breaches, silence.
     pub(super) fn remember(&mut self) {
         for signal in self.state.policy.signals.clone() {
@@ -156,6 +170,11 @@ impl Machine<'_> {
         self.react_to(broken);
     }
 
+    /// True if a breaker of a signal that stops something has tripped.
+    pub(super) fn is_broken(&self) -> bool {
+        self.failures().iter().any(|(s, v)| is_broken(s, v))
+    }
+
     pub(super) fn react_to_failures(&mut self) {
         let failures = self.failures();
         self.react_to(failures);
@@ -168,15 +187,20 @@ impl Machine<'_> {
         {
             let breach = self.state.breaches.get(&signal.name).copied();
             let exposed = self.seen.exposed;
+            let broken = failures.iter().any(|(s, v)| is_broken(s, v));
+            let steps = if broken { Vec::new() } else { self.state.steps_back() };
             let why = sentences::went_back_on_signal(
                 &self.state,
                 signal,
                 verdict,
                 breach,
-                exposed,
+                (exposed, &steps),
                 self.now,
             );
-            self.roll_back(why, None);
+            match broken {
+                true => self.roll_back(why, None),
+                false => self.roll_back_by_steps(why),
+            }
             return;
         }
         self.tell(&failures);
@@ -242,15 +266,20 @@ impl Machine<'_> {
         match policy.then {
             MissingAction::Rollback => {
                 let why = sentences::went_back_on_silence(&self.state, &names, since, self.now);
-                self.roll_back(why, None);
+                self.roll_back_by_steps(why);
             }
             MissingAction::Pause if self.state.phase == Phase::Running => {
-                let why = sentences::paused_by_silence(&self.state, &names, since);
+                let why = sentences::paused_by_silence(self, &names, since);
                 self.pause(PauseCause::MissingData, Role::Operator, Vec::new(), why);
             }
             MissingAction::Pause => {}
         }
     }
+}
+
+/// True if this is a tripped breaker, and not only to be told.
+fn is_broken(signal: &Signal, verdict: &Verdict) -> bool {
+    verdict.reason == Reason::Breaker && signal.action != SignalAction::Notify
 }
 
 /// Which cause a pause shows when several hold.

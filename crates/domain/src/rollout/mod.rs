@@ -10,7 +10,8 @@
 //! - missing, stale or unusable numbers hold; they never advance;
 //! - a final phase is final: no action ever follows it;
 //! - a rollout rolls back at most once, and a rollback is not rolled back;
-//! - the candidate's weight never falls except to zero.
+//! - the candidate's weight never falls except to zero, at once or by the steps
+//!   its plan goes back by, and never rises on that way.
 //!
 //! Where to look: `step` is the order of one look, `limits` what failing and
 //! missing signals lead to, `advance` what a step waits for, `decide` the four

@@ -7,7 +7,7 @@
 mod signals;
 
 pub use signals::found;
-pub(super) use signals::{row, went_back_on_signal};
+pub(super) use signals::{is_unmeasured, row, went_back_on_signal};
 
 use super::step::Machine;
 use super::{PauseCause, Phase, RolloutState, StepCounts, Waiting, show};
@@ -16,9 +16,9 @@ use crate::params;
 use crate::people::Role;
 use crate::policy::{MissingAction, Signal, Step};
 use crate::sentence::Sentence;
-use crate::units::{Span, Timestamp};
+use crate::units::{Share, Span, Timestamp};
 use crate::verdict::{Outcome, Verdict};
-use signals::{consequence, is, numbers, progress, with};
+use signals::{consequence, is, numbers, progress, return_of_users, with};
 
 fn who(role: Role) -> &'static str {
     match role {
@@ -40,8 +40,10 @@ pub(super) fn went_back_on_silence(
 ) -> Sentence {
     Sentence::render(
         "rolled_back_without_data",
-        "Went back at {time}: {names} had no usable measurements for {span}, and the plan goes back after {limit}; everyone gets {good} again.",
+        "Went back at {time}: {names} had no usable measurements for {span}, and the plan goes back after {limit}; {returns}.",
         params! {
+            "returns" => return_of_users(state, &state.steps_back()),
+            "steps" => state.steps_back(),
             "time" => show::clock(now),
             "at" => now,
             "names" => show::names(names),
@@ -143,19 +145,20 @@ pub(super) fn paused_by_signal(
 }
 
 pub(super) fn paused_by_silence(
-    state: &RolloutState,
+    machine: &Machine<'_>,
     names: &[String],
     since: Timestamp,
 ) -> Sentence {
     Sentence::render(
         "paused_without_data",
-        "Paused: {names} have had no usable measurements since {time}. The share stays at {share}; an operator decides: wait on or go back.",
+        "Paused: {names} have had no usable measurements since {time}.{never} The share stays at {share}; an operator decides: wait on or go back.",
         params! {
             "names" => show::names(names),
             "metrics" => names,
-            "time" => show::clock(since),
+            "time" => show::moment(since, machine.now),
             "since" => since,
-            "share" => share(state),
+            "never" => never_measured(machine),
+            "share" => share(&machine.state),
         },
     )
 }
@@ -250,11 +253,18 @@ pub(super) fn summary(machine: &Machine<'_>, waiting: &Waiting) -> Sentence {
             "{decision}Git is being told.",
             params! {"decision" => decided(), "candidate" => state.candidate.short()},
         ),
-        Phase::RollingBack => Sentence::render(
-            "rolling_back",
-            "{decision}Gateways and git are being told.",
-            params! {"decision" => decided(), "good" => state.stable.short()},
-        ),
+        Phase::RollingBack => {
+            let template = match state.exposure.weight {
+                Share::NONE => "{decision}Gateways and git are being told.",
+                _ => "{decision}The share is {share} now.",
+            };
+            let params = params! {
+                "decision" => decided(),
+                "good" => state.stable.short(),
+                "share" => state.exposure.weight,
+            };
+            Sentence::render("rolling_back", template, params)
+        }
         Phase::Promoted => Sentence::render(
             "promoted",
             "Live for everyone: {candidate}. {decision}Git says so too.",
@@ -318,14 +328,15 @@ fn source_down(machine: &Machine<'_>, since: Timestamp) -> Sentence {
     };
     Sentence::render(
         "source_down",
-        "No usable measurements of {names} since {time}. The share stays at {share} and nothing is promoted until they are there; at {deadline} {then}.",
+        "No usable measurements of {names} since {time}.{never} The share stays at {share} and nothing is promoted until they are there; at {deadline} {then}.",
         params! {
             "names" => show::names(&names),
             "metrics" => names,
-            "time" => show::clock(since),
+            "time" => show::moment(since, machine.now),
             "since" => since,
+            "never" => never_measured(machine),
             "share" => share(state),
-            "deadline" => show::clock(since.plus(state.policy.missing.hold_for)),
+            "deadline" => show::moment(since.plus(state.policy.missing.hold_for), machine.now),
             "then" => then,
         },
     )
@@ -339,14 +350,23 @@ fn not_enough_data(machine: &Machine<'_>, left: u64) -> Sentence {
         "need" => counted.saturating_add(left),
         "eta" => eta(machine, counted, left),
         "share" => share(state),
+        "never" => never_measured(machine),
     };
     let started = machine.now.since(state.step_since) > Span::ZERO;
     let template = if counted == 0 || !started {
-        "Not enough data yet: {n} of {need} requests measured. The share stays at {share} until they are."
+        "Not enough data yet: {n} of {need} requests measured. The share stays at {share} until they are.{never}"
     } else {
-        "Not enough data yet: {n} of {need} requests measured. At today's traffic this takes about {eta}; the share stays at {share} until then."
+        "Not enough data yet: {n} of {need} requests measured. At today's traffic this takes about {eta}; the share stays at {share} until then.{never}"
     };
     Sentence::render("not_enough_data", template, params)
+}
+
+/// Signals without a single measurement, once answers enough were given to have
+/// one: they block promotion for ever, and nobody would know why. Begins with a
+/// blank, or is empty.
+fn never_measured(machine: &Machine<'_>) -> String {
+    let signals = machine.never_measured();
+    signals.iter().map(|signal| format!(" {}", signals::never_measured(signal))).collect()
 }
 
 fn counted(state: &RolloutState, counts: StepCounts) -> u64 {
@@ -363,11 +383,17 @@ fn eta(machine: &Machine<'_>, counted: u64, left: u64) -> String {
 
 fn waiting_for_evidence(machine: &Machine<'_>, open: &[String]) -> Sentence {
     let state = &machine.state;
-    let rows: Vec<_> = state
+    // Others may come to pass; what is never measured will not.
+    let never = machine.never_measured();
+    let (first, then): (Vec<_>, Vec<_>) = state
         .policy
         .signals
         .iter()
         .filter(|s| open.contains(&s.name))
+        .partition(|s| never.iter().any(|n| n.name == s.name));
+    let rows: Vec<_> = first
+        .into_iter()
+        .chain(then)
         .take(2)
         .map(|s| row(state, s, machine.verdict(s), machine.now).text)
         .collect();
@@ -391,7 +417,7 @@ fn waiting_for_evidence(machine: &Machine<'_>, open: &[String]) -> Sentence {
             "rows" => rows.join(" "),
             "metrics" => open,
             "share" => share(state),
-            "deadline" => deadline.map(show::clock),
+            "deadline" => deadline.map(|at| show::moment(at, machine.now)),
         },
     )
 }

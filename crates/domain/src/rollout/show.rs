@@ -120,6 +120,14 @@ pub(super) fn clock(at: Timestamp) -> String {
     at.clock()
 }
 
+/// The time of day in UTC, with the date if that is not today's.
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
+    match at.date() == now.date() {
+        true => at.clock(),
+        false => format!("{} {}", at.date(), at.clock()),
+    }
+}
+
 /// Names in back-ticks, joined as people do: `a`, `b` and `c`.
 pub(super) fn names(names: &[String]) -> String {
     let quoted: Vec<_> = names.iter().map(|n| format!("`{n}`")).collect();
@@ -171,6 +179,20 @@ mod tests {
         let numbers = ArmNumbers { n: 85, value: Some(28.0 / 85.0), bad: None };
         assert_eq!(arm(&higher, &numbers), "32.9% (28 of 85)");
         assert_eq!(arm(&higher, &ArmNumbers::default()), "not measured (0 answers)");
+    }
+
+    #[test]
+    fn another_day_has_a_date() {
+        let now = Timestamp(1_795_305_600_000);
+        assert_eq!(now.iso(), "2026-11-22T00:00:00.000Z");
+        for (ms, want) in [
+            (0, "00:00:00"),
+            (86_399_999, "23:59:59"),
+            (86_400_000, "2026-11-23 00:00:00"),
+            (-1, "2026-11-21 23:59:59"),
+        ] {
+            assert_eq!(moment(Timestamp(now.0 + ms), now), want);
+        }
     }
 
     #[test]

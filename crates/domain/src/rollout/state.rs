@@ -2,7 +2,7 @@
 
 use crate::ids::{AppName, ChangeId, EnvName, Generation, PersonName, ReleaseId, RolloutId};
 use crate::people::Role;
-use crate::policy::{RolloutPolicy, SignalAction, Step};
+use crate::policy::{Restore, RolloutPolicy, SignalAction, Step};
 use crate::sentence::Sentence;
 use crate::units::{Share, Timestamp};
 use crate::verdict::Verdict;
@@ -24,7 +24,8 @@ pub enum Phase {
     },
     /// The candidate serves everyone; git is being told.
     Promoting,
-    /// The candidate serves nobody; git is being told.
+    /// The candidate serves nobody, or ever fewer where the plan goes back by
+    /// steps; git is being told.
     RollingBack,
     /// Live for everyone. Final.
     Promoted,
@@ -173,6 +174,10 @@ pub struct RolloutState {
     pub last_check: Option<Timestamp>,
     /// When the final decision (promote, roll back) was taken.
     pub decided_at: Option<Timestamp>,
+    /// Shares by which a rollback goes, one every `check_every` from `decided_at`
+    /// on; empty where everyone went back at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub going_back: Vec<Share>,
     /// The final decision in a sentence.
     pub decision: Option<Sentence>,
     /// The person behind the final decision, if it was one.
@@ -209,6 +214,7 @@ impl RolloutState {
             started_at: now,
             last_check: None,
             decided_at: None,
+            going_back: Vec::new(),
             decision: None,
             decided_by: None,
             generation: Generation(1),
@@ -237,6 +243,29 @@ impl RolloutState {
             }
         }
         exposure
+    }
+
+    /// The shares a rollback would go by if it were decided now; empty if
+    /// everyone would go back at once. It takes two for a step.
+    pub(super) fn steps_back(&self) -> Vec<Share> {
+        let Restore::Steps(shares) = &self.policy.after_rollback.restore else { return Vec::new() };
+        let below = shares.iter().copied().filter(|share| *share < self.exposure.weight);
+        let steps: Vec<_> = below.collect();
+        if steps.len() > 1 { steps } else { Vec::new() }
+    }
+
+    /// What gateways are told at `now` while a rollback goes by steps. A function
+    /// of time alone: a controller that was away goes on where it should be. The
+    /// weight never rises; when the clock was set back, nobody knows how long it
+    /// has been, and everyone goes back.
+    pub(super) fn exposure_going_back(&self, now: Timestamp) -> Exposure {
+        let decided = self.decided_at.filter(|decided| *decided <= now);
+        let weight = decided.map_or(Share::NONE, |decided| {
+            let every = self.policy.check_every.millis().max(1);
+            let step = usize::try_from(now.since(decided).millis() / every).unwrap_or(usize::MAX);
+            self.going_back.get(step).copied().unwrap_or(Share::NONE)
+        });
+        Exposure { weight: weight.min(self.exposure.weight), shadow: Share::NONE }
     }
 
     /// True if a person has looked at this signal's failure and accepted it.

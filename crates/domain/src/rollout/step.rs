@@ -1,6 +1,6 @@
 //! One look.
 
-use super::{Observation, Phase, Report, RolloutState, StepCounts, report};
+use super::{Exposure, Observation, Phase, Report, RolloutState, StepCounts, report};
 use crate::sentence::Sentence;
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,7 @@ pub fn step(state: &RolloutState, seen: &Observation, now: Timestamp) -> Stepped
         // No look: nothing is counted, nothing moves on, the plan keeps its time.
         Phase::Running | Phase::Paused { .. } => machine.react_to_breakers(),
         Phase::Promoting if seen.git_settled => machine.settle(Phase::Promoted),
+        Phase::RollingBack if state.exposure != Exposure::default() => machine.go_on_back(),
         Phase::RollingBack if seen.git_settled && seen.gateways_settled => {
             machine.settle(Phase::RolledBack);
         }

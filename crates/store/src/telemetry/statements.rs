@@ -4,11 +4,12 @@
 use super::{arm_of, name_of, rollout_column, rollout_of};
 use crate::object::{Cursor, DEFAULT_PAGE, MAX_PAGE, Page};
 use crate::{Store, StoreError};
-use domain::ids::{RequestId, RolloutId};
+use domain::ids::{AppName, RequestId, RolloutId};
 use domain::routing::Arm;
 use domain::units::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One piece of feedback with the answer it was counted for.
@@ -175,6 +176,35 @@ impl Store {
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// Which of these names somebody used since `since` to say something about an
+    /// answer of this app.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn feedback_heard(
+        &self,
+        app: &AppName,
+        names: &[&str],
+        since: Timestamp,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut heard = BTreeSet::new();
+        for name in names {
+            let found: Option<i64> = sqlx::query_scalar(
+                "SELECT 1 FROM feedback f JOIN requests r ON r.id = f.id
+                 WHERE f.name = ? AND f.at >= ? AND r.app = ? LIMIT 1",
+            )
+            .bind(*name)
+            .bind(since.0)
+            .bind(app.as_str())
+            .fetch_optional(self.telemetry.readers())
+            .await?;
+            if found.is_some() {
+                heard.insert((*name).to_owned());
+            }
+        }
+        Ok(heard)
     }
 
     /// A page of what was said, newest first.

@@ -90,7 +90,10 @@ pub async fn detects(run: &Run, change: &ChangeView) -> String {
 
 fn read_policy(path: &Path) -> Result<RolloutPolicy, Failure> {
     let name = path.display().to_string();
-    let unreadable = |problem: String| Failure::usage(format!("cannot read `{name}`: {problem}"));
+    let unreadable = |problem: String| {
+        Failure::usage(format!("cannot read `{name}`: {problem}"))
+            .fix("name a rollout policy you may read with `--policy FILE`")
+    };
     let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
     if size > MAX_POLICY {
         return Err(unreadable(format!("it is {size} bytes long")).fix("name a rollout policy"));

@@ -5,7 +5,7 @@ use super::super::{Breach, RolloutState, show};
 use crate::params;
 use crate::policy::{Signal, SignalAction, SignalKind, Sustained, Worse};
 use crate::sentence::Sentence;
-use crate::units::Timestamp;
+use crate::units::{Share, Timestamp};
 use crate::verdict::{Corrected, Reason, Verdict};
 use serde_json::{Map, Value};
 
@@ -234,6 +234,27 @@ fn lasted(signal: &Signal, breach: Option<Breach>, now: Timestamp) -> String {
     }
 }
 
+/// True if there is not a single measurement of either version.
+pub(in crate::rollout) fn is_unmeasured(verdict: &Verdict) -> bool {
+    verdict.reason == Reason::Nothing && verdict.candidate.n == 0 && verdict.control.n == 0
+}
+
+/// That a signal was never measured, what follows, and what to do.
+pub(super) fn never_measured(signal: &Signal) -> String {
+    let name = &signal.name;
+    let mend = if signal.source.is_some() {
+        "see that its `source` yields a number".to_owned()
+    } else if signal.is_built_in() {
+        "gateways do not measure it".to_owned()
+    } else {
+        format!("send feedback named `{name}`")
+    };
+    let or = if signal.is_built_in() { "so" } else { "or" };
+    format!(
+        "`{name}` has never been measured, and nothing is promoted until it is: {mend}, {or} take the signal out of the plan."
+    )
+}
+
 /// One signal as a row.
 pub(in crate::rollout) fn row(
     state: &RolloutState,
@@ -241,12 +262,15 @@ pub(in crate::rollout) fn row(
     verdict: Option<&Verdict>,
     now: Timestamp,
 ) -> Sentence {
-    let Some(verdict) = verdict else {
-        return Sentence::render(
-            "signal_nothing",
-            "`{metric}` has not been measured; nothing is promoted until it is.",
-            params! {"metric" => signal.name},
-        );
+    let waits = signal.is_measured_by_gateways();
+    let Some(verdict) = verdict.filter(|verdict| waits || !is_unmeasured(verdict)) else {
+        let text = match waits {
+            true => "`{metric}` has not been measured; nothing is promoted until it is.",
+            false => "{never}",
+        };
+        let never = never_measured(signal);
+        let known = params! {"metric" => signal.name, "never" => never};
+        return Sentence::render("signal_nothing", text, known);
     };
     let breach = state.breaches.get(&signal.name).copied();
     let follows = match progress(signal, breach, now) {
@@ -361,24 +385,38 @@ fn price(verdict: &Verdict, exposed: u64) -> String {
     }
 }
 
-/// `exposed` is how many answers the candidate gave in all.
+/// What becomes of the users: "everyone gets X again", or by which steps.
+pub(in crate::rollout) fn return_of_users(state: &RolloutState, steps: &[Share]) -> String {
+    let good = state.stable.short();
+    if steps.is_empty() {
+        return format!("everyone gets {good} again");
+    }
+    let shares: Vec<_> = steps.iter().map(Share::to_string).collect();
+    let every = show::span(state.policy.check_every);
+    format!(
+        "its share falls to {}, one step every {every}, until everyone gets {good} again",
+        shares.join(", ")
+    )
+}
+
+/// `exposed` is how many answers the candidate gave in all; `steps` are those it
+/// goes back by.
 pub(in crate::rollout) fn went_back_on_signal(
     state: &RolloutState,
     signal: &Signal,
     verdict: &Verdict,
     breach: Option<Breach>,
-    exposed: u64,
+    (exposed, steps): (u64, &[Share]),
     now: Timestamp,
 ) -> Sentence {
-    let template = format!(
-        "Went back at {{time}}: {}; everyone gets {{good}} again.{{price}}",
-        was(verdict.reason)
-    );
+    let template = format!("Went back at {{time}}: {}; {{returns}}.{{price}}", was(verdict.reason));
     let more = params! {
         "time" => show::clock(now),
         "at" => now,
         "lasted" => lasted(signal, breach, now),
         "good" => state.stable.short(),
+        "returns" => return_of_users(state, steps),
+        "steps" => steps,
         "checks" => breach.map(|b| b.checks),
         "price" => price(verdict, exposed),
         "exposed" => exposed,

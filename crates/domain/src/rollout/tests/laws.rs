@@ -1,6 +1,7 @@
 //! What must hold for every rollout, whatever is seen and told, whenever.
 
 use super::*;
+use crate::units::Share;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -35,8 +36,10 @@ fn plans() -> impl Strategy<Value = RolloutPolicy> {
         {"name": "cost", "kind": "amount", "limit": 0.004, "action": "require_approval"},
         {"name": "accepted", "kind": "rate", "worse": "lower", "notice": {"by": 0.05}, "action": "notify"},
     ]);
-    (select(steps), any::<bool>()).prop_map(move |(steps, back)| {
+    let restore = vec![json!("immediate"), json!(["75%", "50%", "25%", "0%"]), json!(["3%", "0%"])];
+    (select(steps), any::<bool>(), select(restore)).prop_map(move |(steps, back, restore)| {
         let mut policy = policy(steps, signals.clone());
+        policy.after_rollback.restore = serde_json::from_value(restore).unwrap();
         policy.missing.hold_for = Span::from_secs(300);
         if back {
             policy.missing.then = crate::policy::MissingAction::Rollback;
@@ -191,15 +194,39 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn weight_never_falls_except_to_zero(policy in plans(), events in events()) {
+    fn weight_never_falls_except_to_zero_or_by_the_plans_steps(policy in plans(), events in events()) {
         let run = run(policy, &events, |_, _, _, _| {});
         for pair in run.states.windows(2) {
             let (before, after) = (pair[0].exposure.weight, pair[1].exposure.weight);
-            prop_assert!(after >= before || after.bp() == 0, "{before} → {after}");
+            let planned = pair[1].going_back.contains(&after);
+            prop_assert!(after >= before || after.bp() == 0 || planned, "{before} → {after}");
             if after < before {
                 prop_assert!(matches!(pair[1].phase, Phase::RollingBack));
             }
         }
+    }
+
+    #[test]
+    fn weight_never_rises_while_it_goes_back_and_ends_at_nobody(policy in plans(), events in events(), late in 0_i64..100) {
+        let history = run(policy, &events, |_, _, _, _| {});
+        let back = |s: &RolloutState| matches!(s.phase, Phase::RollingBack | Phase::RolledBack);
+        for pair in history.states.windows(2).filter(|pair| back(&pair[0])) {
+            prop_assert!(pair[1].exposure.weight <= pair[0].exposure.weight);
+            prop_assert_eq!(pair[1].exposure.shadow, Share::NONE);
+        }
+        let mut state = history.states.last().unwrap().clone();
+        if state.phase != Phase::RollingBack || state.decided_at.is_none_or(|at| at.0 > i64::MAX / 2) {
+            return Ok(());
+        }
+        let settled = Observation { git_settled: true, gateways_settled: true, ..Observation::default() };
+        let decided = state.decided_at.unwrap();
+        for minute in 0..=late + 5 {
+            let now = decided.plus(Span::from_secs(60 * minute));
+            let next = step(&state, &settled, now).state;
+            prop_assert!(next.exposure.weight <= state.exposure.weight);
+            state = next;
+        }
+        prop_assert_eq!((state.phase, state.exposure), (Phase::RolledBack, Exposure::default()));
     }
 
     #[test]
@@ -360,6 +387,9 @@ fn random_rollouts_reach_every_phase() {
                 _ => state.phase.word().to_owned(),
             };
             *reached.entry(name).or_insert(0) += 1;
+            if state.phase == Phase::RollingBack && state.exposure.weight.bp() > 0 {
+                *reached.entry("going back by steps".to_owned()).or_insert(0) += 1;
+            }
         }
     }
     for wanted in [
@@ -374,6 +404,7 @@ fn random_rollouts_reach_every_phase() {
         "paused: Person",
         "by look: promoting",
         "by look: rolling_back",
+        "going back by steps",
     ] {
         assert!(reached.get(wanted).is_some_and(|n| *n >= 1), "{wanted}: {reached:?}");
     }

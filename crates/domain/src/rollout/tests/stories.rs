@@ -423,3 +423,98 @@ fn the_generation_tells_whether_anything_happened() {
     story.wait("1m");
     assert_eq!(story.state.generation, first.next(), "the step moved");
 }
+
+fn back_by_steps(share: &str) -> Story {
+    let mut story = Story::of(
+        json!([{"weight": {"share": share, "hold": "30m"}}, {"promote": {}}]),
+        json!([error(), accepted()]),
+    );
+    story.state.policy.after_rollback.restore =
+        serde_json::from_value(json!(["75%", "50%", "25%", "0%"])).unwrap();
+    story.look();
+    story
+}
+
+#[test]
+fn a_plan_may_go_back_by_steps() {
+    let mut story = back_by_steps("100%");
+    story.see("error", Outcome::Fail).wait("1m");
+    assert_eq!((story.state.phase.clone(), story.weight()), (Phase::RollingBack, "75%".to_owned()));
+    assert_eq!(story.kinds(), ROLLBACK, "git and the deny list do not wait");
+    let said = story.state.decision.as_ref().unwrap().text.clone();
+    let good = story.state.stable.short();
+    let steps = format!(
+        "its share falls to 75%, 50%, 25%, 0%, one step every 1m, until everyone gets {good} again."
+    );
+    assert!(said.contains(&steps), "{said}");
+    (story.seen.git_settled, story.seen.gateways_settled) = (true, true);
+    story.look();
+    assert_eq!((story.weight().as_str(), story.actions.len()), ("75%", 0), "once a step");
+    assert!(story.summary.ends_with("The share is 75% now."), "{}", story.summary);
+    for (weight, phase) in [
+        ("50%", Phase::RollingBack),
+        ("25%", Phase::RollingBack),
+        ("0%", Phase::RollingBack),
+        ("0%", Phase::RolledBack),
+    ] {
+        story.wait("1m");
+        assert_eq!((story.weight().as_str(), &story.state.phase), (weight, &phase));
+        assert_eq!(story.kinds(), ["publish"]);
+    }
+}
+
+#[test]
+fn steps_that_are_not_below_what_it_has_are_left_out() {
+    for (share, first) in [("50%", "25%"), ("60%", "50%"), ("25%", "0%"), ("5%", "0%")] {
+        let mut story = back_by_steps(share);
+        story.see("error", Outcome::Fail).wait("1m");
+        assert_eq!(story.weight(), first, "from {share}");
+        let said = story.state.decision.unwrap().text;
+        assert_eq!(said.contains("its share falls"), first != "0%", "{said}");
+    }
+}
+
+#[test]
+fn a_controller_that_was_away_goes_on_where_it_should_be() {
+    for (away, weight) in
+        [(59, "75%"), (60, "50%"), (121, "25%"), (180, "0%"), (9_999, "0%"), (-1, "0%")]
+    {
+        let mut story = back_by_steps("100%");
+        story.see("error", Outcome::Fail).wait("1m");
+        let stored = serde_json::to_string(&story.state).unwrap();
+        story.state = serde_json::from_str(&stored).unwrap();
+        story.now = Timestamp(story.now.0 + away * 1000);
+        story.look();
+        assert_eq!(story.weight(), weight, "after {away}s");
+    }
+}
+
+#[test]
+fn people_and_breakers_do_not_wait_for_steps() {
+    // Before it goes back.
+    let mut story = back_by_steps("100%");
+    story.see_because("error", Outcome::Fail, Reason::Breaker).look();
+    assert_eq!(
+        (story.weight().as_str(), story.kinds()),
+        ("0%", ROLLBACK.map(String::from).to_vec())
+    );
+    let mut story = back_by_steps("100%");
+    story.tell(Command::Rollback).unwrap();
+    assert_eq!(
+        (story.weight().as_str(), story.kinds()),
+        ("0%", ROLLBACK.map(String::from).to_vec())
+    );
+    // On its way.
+    let mut story = back_by_steps("100%");
+    story.see("error", Outcome::Fail).wait("1m");
+    story.see_because("error", Outcome::Fail, Reason::Breaker).look();
+    assert_eq!((story.weight().as_str(), story.kinds()), ("0%", vec!["publish".to_owned()]));
+    let mut story = back_by_steps("100%");
+    story.see("error", Outcome::Fail).wait("1m");
+    let generation = story.state.generation;
+    story.tell(Command::Rollback).unwrap();
+    assert_eq!((story.weight().as_str(), story.kinds()), ("0%", vec!["publish".to_owned()]));
+    assert!(story.state.generation > generation);
+    story.tell(Command::Rollback).unwrap();
+    assert_eq!(story.actions, vec![], "a third word has nothing to do");
+}

@@ -297,3 +297,87 @@ fn a_row_says_what_people_labelled_and_what_is_still_wanted() {
         )
     );
 }
+
+/// A signal nobody sends blocks promotion for ever: every sentence of waiting says
+/// which, and what to do.
+#[test]
+fn a_signal_that_is_never_measured_is_named_with_what_to_do() {
+    let mend = "`accepted` has never been measured, and nothing is promoted until it is: send feedback named `accepted`, or take the signal out of the plan.";
+    let steps =
+        json!([{"weight": {"share": "5%", "hold": "30m", "min_requests": 2000}}, {"promote": {}}]);
+    let mut story = Story::of(
+        steps,
+        json!([error(), {"name": "cost", "kind": "amount",
+        "notice": {"times": 1.2}, "action": "pause"}, accepted()]),
+    );
+    let unmeasured = |story: &mut Story, name: &str| {
+        story.see("accepted", Outcome::Hold).see(name, Outcome::NoData);
+        let verdict = story.seen.verdicts.iter_mut().find(|v| v.signal == name).unwrap();
+        (verdict.candidate, verdict.control) = Default::default();
+    };
+    unmeasured(&mut story, "accepted");
+    story.seen.exposed = 19;
+    story.seen.step.control = 19;
+    story.look();
+    assert!(!story.summary.contains("accepted"), "too early: {}", story.summary);
+    story.seen.exposed = 20;
+    story.wait("1m");
+    assert!(story.summary.starts_with("Not enough data yet: 1000 of 2000"), "{}", story.summary);
+    assert!(story.summary.ends_with(mend), "{}", story.summary);
+    // Two others wait for evidence too; this one comes first.
+    story.seen.step.candidate = 2000;
+    story.wait("31m");
+    assert!(
+        story.summary.starts_with("Not enough evidence yet for promotion: "),
+        "{}",
+        story.summary
+    );
+    assert!(story.summary.contains(mend), "{}", story.summary);
+    // So many answers that some word was due: the source is down.
+    story.seen.exposed = 5000;
+    story.wait("1m");
+    assert!(story.summary.starts_with("No usable measurements of `accepted`"), "{}", story.summary);
+    assert!(story.summary.contains(mend), "{}", story.summary);
+    story.wait("31m");
+    assert_eq!(story.cause(), Some(PauseCause::MissingData));
+    assert!(story.summary.contains(mend), "{}", story.summary);
+    let row = step(&story.state, &story.seen, story.now).report.signals[2].text.text.clone();
+    assert_eq!(row, mend);
+}
+
+#[test]
+fn what_nobody_can_send_has_another_mend() {
+    let signals = json!([
+        {"name": "schema_failure", "kind": "rate", "limit": 0.1, "action": "pause"},
+        {"name": "queue", "kind": "rate", "limit": 0.5, "source": {"prometheus": "avg(queue)"}, "action": "pause"},
+        {"name": "error", "kind": "rate", "limit": 0.1, "action": "pause"},
+    ]);
+    let mut story = Story::of(json!([]), signals);
+    for name in ["schema_failure", "queue", "error"] {
+        story.see(name, Outcome::NoData);
+    }
+    for verdict in &mut story.seen.verdicts {
+        (verdict.candidate, verdict.control) = Default::default();
+    }
+    let rows = step(&story.state, &story.seen, story.now).report.signals;
+    for (row, end) in rows.iter().zip([
+        "until it is: gateways do not measure it, so take the signal out of the plan.",
+        "until it is: see that its `source` yields a number, or take the signal out of the plan.",
+        "`error` has not been measured; nothing is promoted until it is.",
+    ]) {
+        assert!(row.text.text.ends_with(end), "{}", row.text.text);
+    }
+}
+
+#[test]
+fn a_deadline_on_another_day_has_its_date() {
+    let steps = json!([{"weight": {"share": "50%", "until": "evidence", "at_most": "20h"}}, {"promote": {}}]);
+    let mut story = Story::of(steps, json!([accepted()]));
+    story.look();
+    let (today, deadline) = (story.now.date(), story.now.plus("20h".parse().unwrap()));
+    assert_ne!(deadline.date(), today);
+    let at = format!("at {} {} an approver decides.", deadline.date(), deadline.clock());
+    assert!(story.summary.ends_with(&at), "{}", story.summary);
+    story.wait("15h");
+    assert!(story.summary.ends_with(&format!("at {} an approver decides.", deadline.clock())));
+}

@@ -87,7 +87,10 @@ fn cores() -> usize {
 
 fn read_policy(path: &Path) -> Result<RolloutPolicy, Failure> {
     let name = path.display().to_string();
-    let fail = |problem: String| Failure::usage(format!("cannot read `{name}`: {problem}"));
+    let fail = |problem: String| {
+        Failure::usage(format!("cannot read `{name}`: {problem}"))
+            .fix("name a rollout policy you may read with `--policy FILE`")
+    };
     let size = fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
     if size > MAX_POLICY {
         return Err(fail(format!("it is {size} bytes long")).fix("name a rollout policy"));

@@ -57,7 +57,10 @@ pub async fn run(run: &Run, verb: Experiment) -> Result<Exit, Failure> {
 /// Reads a policy and makes it ready.
 fn read_policy(path: &Path) -> Result<Ready, Failure> {
     let name = path.display().to_string();
-    let fail = |problem: String| Failure::usage(format!("cannot read `{name}`: {problem}"));
+    let fail = |problem: String| {
+        Failure::usage(format!("cannot read `{name}`: {problem}"))
+            .fix("name an experiment policy you may read with `--policy FILE`")
+    };
     let size = fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
     if size > MAX_POLICY {
         return Err(fail(format!("it is {size} bytes long")).fix("name an experiment policy"));

@@ -49,7 +49,10 @@ pub(super) fn run(out: &Out, args: &Recorded) -> Result<Exit, Failure> {
 
 fn replay(experiment: &Experiment, path: &Path) -> Result<Report, Failure> {
     let name = path.display();
-    let fail = |e: std::io::Error| Failure::usage(format!("cannot read `{name}`: {e}"));
+    let fail = |e: std::io::Error| {
+        Failure::usage(format!("cannot read `{name}`: {e}"))
+            .fix("name a file of outcomes you may read with `--data FILE`")
+    };
     let mut input = BufReader::new(File::open(path).map_err(fail)?);
     let every = experiment.policy().check_every.millis().max(1);
     let mut state = State::start(experiment, Timestamp(0));
