@@ -292,6 +292,7 @@ impl Judged {
             Gate::known(denied),
             Gate::known(fallback_gate(&self.subject, &self.app)),
             Gate::known(self.parity_gate()),
+            Gate::known(self.contract_gate(release)),
             Gate::known(policies.model.clone()),
             Gate::known(policies.gate.clone()),
             Gate::known(signals::gate(
@@ -338,6 +339,23 @@ impl Judged {
             samples: None,
         }));
         checks::gate::feature_parity(&data)
+    }
+
+    /// Tools and the form of answers, where they are written.
+    fn contract_gate(&self, release: Option<&Release>) -> GateResult {
+        let own = |file: &str| format!("apps/{}/{file}", self.app);
+        let spec = self.subject.desired.apps.get(&self.app);
+        let in_app = spec.is_some_and(|spec| spec.answer.is_some());
+        let tools_file = own("release.yaml");
+        let answer_file = own(if in_app { "app.yaml" } else { "release.yaml" });
+        let declared = |kind: ComponentKind, file| {
+            let content = release?.contents.get(&kind)?;
+            Some(checks::gate::Declared { file, content })
+        };
+        checks::gate::contract(
+            declared(ComponentKind::Tools, &tools_file),
+            declared(ComponentKind::Answer, &answer_file),
+        )
     }
 
     /// Where the partials that templates name lie; those of the app win.

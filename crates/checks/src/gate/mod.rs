@@ -6,6 +6,7 @@
 //! | `template-lint` | variables, filters and partials exist; the prompt renders |
 //! | `token-fit` | a typical request and its answer fit the model |
 //! | `version-bump` | what changed has a new version, far enough above |
+//! | `contract` | tools and the schema of answers are valid JSON Schema |
 //! | `secrets` | no key, token or password is in the files |
 //! | `personal-data` | no obvious personal data is in the files |
 //! | `feature-parity` | data reaches the prompt in production as in evaluation |
@@ -14,9 +15,11 @@
 //! for want of input.
 
 mod parity;
+mod contract;
 mod tiers;
 
 pub use parity::{Data, feature_parity};
+pub use contract::{Declared, contract};
 pub use tiers::{Gate, Report, run_tiers, schema};
 
 use crate::lint::{self, PromptFiles};
