@@ -124,7 +124,8 @@ fn sdk_folder() -> PathBuf {
     root().join("crates/tidegate/tests/sdk")
 }
 
-/// Python of a virtual environment with the official OpenAI client, made once.
+/// Python of a virtual environment with the official OpenAI client and the
+/// reference programs of the scores, made once.
 pub fn python_client() -> Result<PathBuf, Failed> {
     let folder = target().join("sdk-python");
     let python = folder.join("bin/python");
@@ -134,7 +135,7 @@ pub fn python_client() -> Result<PathBuf, Failed> {
     if python.is_file() && text(&mark) == text(&wanted) {
         return Ok(python);
     }
-    println!("installing the official Python client");
+    println!("installing the official Python client and reference scores");
     run_quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     run_quietly(
         Command::new(&python)
