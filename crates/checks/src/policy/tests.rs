@@ -221,29 +221,6 @@ fn what_reads_holds_beside_what_does_not() {
     assert!(!release(&policies, &facts).allowed());
 }
 
-#[test]
-fn the_deepest_policies_that_are_read_fit_any_stack() {
-    let (deep, long) = (MAX_DEPTH - 2, MAX_OPERATORS - 2);
-    for body in [
-        format!("{}true{}", "(".repeat(deep), ")".repeat(deep)),
-        format!("true{}", "&&true".repeat(long)),
-        format!("1{} > 0", "+1".repeat(long)),
-        format!("context{}", ".a".repeat(long)),
-        format!("{}true", "if true then true else ".repeat(deep)),
-        format!("{}1{} == 1", "[".repeat(deep), "]".repeat(deep)),
-    ] {
-        let text = format!(
-            "@id(\"a\") @satisfy(\"b\")\nforbid (principal, action, resource) when {{ {body} }};"
-        );
-        let run = move || {
-            let (policies, _) = compile(&files(&[&text]));
-            release(&policies, &facts());
-        };
-        // Half of what a thread of the server has.
-        std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
-    }
-}
-
 fn input<'a>(
     facts: &'a Facts,
     branch: &'a Policies,
