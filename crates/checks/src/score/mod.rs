@@ -10,6 +10,7 @@
 //! measured has no value; it never counts as a good one.
 
 mod bleu;
+mod free;
 mod grounded;
 mod instruction;
 mod json;
@@ -232,3 +233,6 @@ pub fn score(rule: &ScoreRule, case: &Case, answer: &Answer) -> ScoreResult {
         Metric::Judge => none("a judge is asked elsewhere"),
     }
 }
+
+#[cfg(test)]
+mod tests;

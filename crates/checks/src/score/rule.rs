@@ -2,8 +2,8 @@
 
 use super::instruction::Instruction;
 use super::json::{Path, Schema};
-use super::{Fault, language, refusal, text, tools};
-use domain::suite::{Answer, Case, Check, ToolCallRule};
+use super::{Fault, free, language, refusal, text, tools};
+use domain::suite::{Answer, Case, Check, Harm, ToolCallRule};
 use regex::Regex;
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub(crate) enum Rule {
     Language(&'static str),
     Refuses(bool),
     Instruction(Instruction),
+    Free(Vec<Harm>),
 }
 
 impl Rule {
@@ -74,13 +75,9 @@ impl Rule {
             Check::Language(code) => Self::Language(language::known(code)?),
             Check::Refuses(wanted) => Self::Refuses(*wanted),
             Check::Instruction(rule) => Self::Instruction(Instruction::new(rule)?),
-            Check::Free(_) => {
-                return Err(Fault::new(
-                    word,
-                    "bad_check",
-                    format!("`{word}` cannot be checked by this version"),
-                    "remove the check",
-                ));
+            Check::Free(harms) => {
+                free::fault(harms).map_or(Ok(()), Err)?;
+                Self::Free(harms.clone())
             }
         })
     }
@@ -101,11 +98,12 @@ impl Rule {
             Self::Language(_) => "language",
             Self::Refuses(_) => "refuses",
             Self::Instruction(_) => "instruction",
+            Self::Free(_) => "free",
         }
     }
 
     /// Asks it of an answer. The error says what was asked and what was found.
-    pub(crate) fn kept(&self, _case: &Case, answer: &Answer) -> Result<(), String> {
+    pub(crate) fn kept(&self, case: &Case, answer: &Answer) -> Result<(), String> {
         if let Some(why) = super::no_answer(answer) {
             return Err(why);
         }
@@ -131,6 +129,7 @@ impl Rule {
             Self::Language(code) => language::kept(&answer.text, code),
             Self::Refuses(wanted) => refusal::kept(&answer.text, *wanted),
             Self::Instruction(instruction) => instruction.kept(&answer.text),
+            Self::Free(harms) => free::kept(harms, case, answer),
         }
     }
 }
