@@ -26,6 +26,7 @@ mod format;
 mod git;
 pub mod hook;
 pub mod http;
+pub mod import;
 pub mod limits;
 mod parse;
 pub mod scaffold;
