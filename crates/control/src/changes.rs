@@ -125,6 +125,7 @@ impl Control {
             content: look.content,
             state: ChangeState::Checking,
             report: None,
+            evals: None,
             requirements: Vec::new(),
             facts: None,
             approvals: Vec::new(),

@@ -6,6 +6,7 @@
 //! the same commit again gives the same report.
 
 mod signals;
+mod suites;
 
 use crate::facts::Known;
 use crate::git::blocking;
@@ -15,21 +16,20 @@ use crate::problem::Problem;
 use crate::records::{DeniedRecord, ReleaseRecord};
 use crate::{Control, changes, wrong};
 use checks::gate::{Gate, Production, Report, StaticInput, run_tiers, static_gates};
-use checks::template::KeyTemplate;
 use domain::approval::Requirement;
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
 use domain::component::ComponentKind;
 use domain::dsse;
 use domain::finding::{Finding, GateReport, GateResult, Place, Severity, Tier};
-use domain::ids::{AppName, ChangeId, ReleaseId};
+use domain::ids::{AppName, ChangeId, Digest, ReleaseId};
 use domain::manifest::Release;
 use domain::params;
 use domain::snapshot::ServedRelease;
 use domain::units::Timestamp;
 use opsrepo::{CommitId, Desired, Files};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use store::{CommitError, Index, Kind, Query, Tx, Versioned};
 
 /// A branch with everything the gates look at.
@@ -80,8 +80,11 @@ impl Control {
         let watched = subject.desired.policy(&app);
         let names: Vec<_> = watched.iter().flat_map(|p| &p.signals).map(|s| &*s.name).collect();
         let heard = self.store.feedback_heard(&app, &names, since).await?;
+        let recordings = self.recordings_of(production.as_deref()).await?;
         let judged = Judged {
             heard,
+            recordings,
+            evals: Mutex::default(),
             subject,
             app: app.clone(),
             composed,
@@ -97,6 +100,7 @@ impl Control {
         })
         .await
         .map_err(|e| wrong("the checks", &e))?;
+        let evals = judged.evals();
         let Judged { subject, composed, production, .. } = judged;
         let release = composed.ok();
         let mut tx = Tx::new(now);
@@ -109,10 +113,17 @@ impl Control {
         change.doc.requirements = strictest(asked(&subject.desired), asked(&subject.base));
         change.doc.requirements.extend(policies.requirements);
         change.doc.facts = policies.facts;
+        change.doc.requirements =
+            strictest(change.doc.requirements.clone(), suites::asked_by(evals.as_ref()));
         if let Some(release) = release {
             let id = change.doc.id;
             self.write_release(&mut tx, &subject.desired, release, Some(id), subject.commit, now)
                 .await?;
+        }
+        if let Some(evals) = &evals {
+            let text = evals.json().map_err(|e| wrong("the evaluation report", &e))?;
+            change.doc.evals = Some(Digest::of(text.as_bytes()));
+            tx.insert_blob(text.into_bytes());
         }
         tx.audit(
             entry(now, Actor::System, "change.checked", &app)
@@ -245,6 +256,10 @@ struct Judged {
     denied: Option<DeniedRecord>,
     production: Option<Arc<ReleaseRecord>>,
     known: Known,
+    /// What answers for production in suites.
+    recordings: suites::Parsed,
+    /// What the suites measured, once they ran.
+    evals: Mutex<Vec<evals::SuiteReport>>,
 }
 
 impl Judged {
@@ -290,7 +305,6 @@ impl Judged {
             Gate::known(files_gate(&self.subject, &self.app, &self.composed)),
             Gate::known(scope_gate(&self.subject, &self.app)),
             Gate::known(denied),
-            Gate::known(fallback_gate(&self.subject, &self.app)),
             Gate::known(self.parity_gate()),
             Gate::known(self.contract_gate(release)),
             Gate::known(policies.model.clone()),
@@ -300,8 +314,13 @@ impl Judged {
                 self.subject.desired.policy(&self.app),
                 &self.heard,
             )),
+            Gate::known(evals::fallback_gate(
+                &self.app,
+                self.subject.desired.apps.get(&self.app).and_then(|spec| spec.fallback.as_ref()),
+            )),
         ];
         gates.extend(static_gates(input));
+        gates.extend(self.suite_gates());
         let about = Report {
             commit: self.subject.commit.to_string(),
             release: release.map(|r| r.id),
@@ -488,39 +507,6 @@ fn strictest(mut asked: Vec<Requirement>, before: Vec<Requirement>) -> Vec<Requi
         }
     }
     asked
-}
-
-/// The kill switch must work the moment it is thrown, so its answers compile.
-fn fallback_gate(subject: &Subject, app: &AppName) -> GateResult {
-    const TITLE: &str = "The fallback can answer";
-    let Some(fallback) = subject.desired.apps.get(app).and_then(|spec| spec.fallback.as_ref())
-    else {
-        let summary = "There is no fallback: the kill switch would answer with an error.";
-        return GateResult::of("fallback", TITLE, Tier::Static, summary, Vec::new());
-    };
-    let bad_rule = connect::provider::Rules::compile(fallback).err().map(|e| e.to_string());
-    let answers = fallback.rules.iter().map(|rule| &rule.answer);
-    let texts = answers.chain(&fallback.default).chain(&fallback.hand_over);
-    let bad_texts =
-        texts.filter_map(|text| KeyTemplate::compile(text).err()).map(|e| e.to_string());
-    let findings = bad_rule
-        .into_iter()
-        .chain(bad_texts)
-        .map(|problem| Finding {
-            code: "bad_fallback".to_owned(),
-            severity: Severity::Error,
-            place: Some(Place { file: format!("apps/{app}/fallback.yaml"), ..Place::default() }),
-            message: problem,
-            explanation:
-                "The fallback answers when everything else is broken; nobody can mend it then."
-                    .to_owned(),
-            mend: "mend the rule or the answer's template".to_owned(),
-            replacement: None,
-            excerpt: None,
-        })
-        .collect();
-    let summary = format!("{} rules; every answer compiles.", fallback.rules.len());
-    GateResult::of("fallback", TITLE, Tier::Static, summary, findings)
 }
 
 /// A release that failed does not come back by itself.

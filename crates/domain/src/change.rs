@@ -77,6 +77,9 @@ pub struct Change {
     pub state: ChangeState,
     /// What the gates said about `head`.
     pub report: Option<GateReport>,
+    /// The blob with what its evaluation suites measured, every number of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evals: Option<Digest>,
     /// What is asked of whom.
     pub requirements: Vec<Requirement>,
     /// What policies were told about `head`, when it was checked last.

@@ -40,6 +40,7 @@ pub use format::aliases::{Alias, Aliases};
 pub use format::app::{AppSpec, Audience, Risk, default_requirements};
 pub use format::experiment::experiment_policy;
 pub use format::feature::{IndexSpec, ViewSpec};
+pub use format::judge::{JudgeSpec, Labelled, Scale, judge};
 pub use format::model::{ModelSpec, Prices, RecordingsFile};
 pub use format::prompt::{PromptMessageSpec, PromptSpec};
 pub use format::release::{Inline, ReleaseSpec};

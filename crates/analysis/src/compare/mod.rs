@@ -5,11 +5,13 @@
 //!   zero-tolerance check needs,
 //! - [`paired`]: the mean difference of scores on the same cases,
 //! - [`sequence`]: an interval that holds at every look, to stop early,
+//! - [`agreement`]: a judge beside the people who labelled the same answers,
 //! - [`repeats`]: cases whose repeats disagree; discordant pairs.
 //!
 //! Everywhere the case is what is independent, not the answer: repeats of a
 //! case tell more about that case, not about other inputs.
 
+pub mod agreement;
 pub mod paired;
 pub mod repeats;
 pub mod sequence;

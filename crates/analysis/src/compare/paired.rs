@@ -73,9 +73,15 @@ fn subset_means(values: &[f64], confidence: f64) -> Option<(f64, f64)> {
 fn student(values: &[f64], mean: f64, confidence: f64) -> Option<(f64, f64)> {
     let n = values.len() as f64;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
-    let reach = t.inverse_cdf(1.0 - (1.0 - confidence) / 2.0) * (variance / n).sqrt();
+    let reach = student_reach(n - 1.0, confidence)? * (variance / n).sqrt();
     Some((mean - reach, mean + reach))
+}
+
+/// How many standard errors an interval of this confidence reaches, for an
+/// error that was estimated with so many degrees of freedom.
+pub fn student_reach(freedom: f64, confidence: f64) -> Option<f64> {
+    let t = StudentsT::new(0.0, 1.0, freedom).ok()?;
+    Some(t.inverse_cdf(1.0 - (1.0 - confidence) / 2.0))
 }
 
 /// The interval of a mean of scores in [0, 1], one for each case.

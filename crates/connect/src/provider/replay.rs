@@ -10,7 +10,7 @@ use super::{Call, Failure, FailureKind, PrepareError, Reply};
 use crate::tap::Usage;
 use domain::ids::Digest;
 use domain::recording::{Recording, parse_jsonl};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const QUOTED_KEY: usize = 120;
 pub const MAX_LATENCY: Duration = Duration::from_secs(600);
 
 /// One recordings file: model → key → answer.
-pub struct Recordings(HashMap<String, HashMap<String, Recording>>);
+pub struct Recordings(HashMap<String, BTreeMap<String, Recording>>);
 
 impl fmt::Debug for Recordings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl Recordings {
                 problem: fault.problem,
             });
         }
-        let mut models: HashMap<String, HashMap<String, Recording>> = HashMap::new();
+        let mut models: HashMap<String, BTreeMap<String, Recording>> = HashMap::new();
         for recording in recordings {
             models
                 .entry(recording.model.clone())
@@ -56,6 +56,13 @@ impl Recordings {
     /// The recording of a model under this key.
     pub fn find(&self, model: &str, key: &str) -> Option<&Recording> {
         self.0.get(model)?.get(key)
+    }
+
+    /// The first recording of a model whose key begins so: to tell a recording
+    /// that is stale from one that never was.
+    pub fn begins(&self, model: &str, prefix: &str) -> Option<&Recording> {
+        let (key, recording) = self.0.get(model)?.range(prefix.to_owned()..).next()?;
+        key.starts_with(prefix).then_some(recording)
     }
 }
 

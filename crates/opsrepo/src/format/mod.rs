@@ -9,6 +9,7 @@ pub mod app;
 pub mod experiment;
 pub mod fallback;
 pub mod feature;
+pub mod judge;
 pub mod model;
 pub mod policy_cases;
 pub mod prompt;

@@ -187,6 +187,23 @@ impl Repo {
         Ok(found)
     }
 
+    /// Commits from all branches, remote ones included, and from where the
+    /// working copy stands, newest first.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub fn reachable(&self, limit: usize) -> Result<Vec<CommitId>> {
+        let git = self.git()?;
+        let mut walk = git.revwalk()?;
+        walk.set_sorting(git2::Sort::TIME)?;
+        walk.push_glob("refs/heads/*")?;
+        walk.push_glob("refs/remotes/*")?;
+        if git.head().is_ok() {
+            walk.push_head()?;
+        }
+        walk.take(limit).map(|id| Ok(CommitId(id?))).collect()
+    }
+
     /// Paths that differ between two commits.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod change;
 pub mod client;
 mod context;
 mod edits;
+mod eval;
 mod experiment;
 mod export;
 pub mod failure;
@@ -39,6 +40,7 @@ mod status;
 pub mod text;
 mod token;
 mod traffic;
+mod validate;
 mod watch;
 mod why;
 
@@ -99,6 +101,11 @@ enum Command {
     /// The team's policies: check them, test them, ask them
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Evaluation suites: run them, record answers for them
+    #[command(subcommand)]
+    Eval(eval::Eval),
+    /// Every static check over a folder of the ops repo; asks no server
+    Validate(validate::Validate),
     /// Releases: what exactly answered
     #[command(subcommand)]
     Release(release::Release),
@@ -160,6 +167,8 @@ impl Command {
                 | Self::Backtest(_)
                 | Self::Experiment(_)
                 | Self::Features(_)
+                | Self::Eval(_)
+                | Self::Validate(_)
                 | Self::Completion(_)
                 | Self::Version
                 | Self::Help(_)
@@ -225,6 +234,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Experiment(verb) => experiment::run(&run, verb).await,
         Command::Features(verb) => features::run(&run, &verb),
         Command::Policy(verb) => policy::run(&run, verb).await,
+        Command::Eval(verb) => eval::run(&run, verb).await,
+        Command::Validate(args) => validate::run(&run, &args),
         Command::Release(verb) => release::run(&run, verb).await,
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,

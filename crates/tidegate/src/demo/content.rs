@@ -23,12 +23,14 @@ macro_rules! ops {
 }
 
 /// The ops repo of the example, by path.
-const OPS: [(&str, &str); 9] = ops![
+const OPS: [(&str, &str); 11] = ops![
     "tidegate.yaml",
     "models/summariser.yaml",
     "apps/support-summary/app.yaml",
     "apps/support-summary/fallback.yaml",
     "apps/support-summary/release.yaml",
+    "apps/support-summary/evals/summaries.yaml",
+    "apps/support-summary/evals/golden/summaries.jsonl",
     "apps/support-summary/evals/recordings/summaries.jsonl",
     "apps/support-summary/prompts/summary/prompt.yaml",
     "apps/support-summary/prompts/summary/system.j2",

@@ -3,7 +3,7 @@
 use crate::tree::{crates, read, shipped, sources, table};
 
 /// What each crate may know of the others. Rooms point one way only.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("analysis", &["domain"]),
     ("checks", &["domain"]),
@@ -12,14 +12,15 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("store", &["domain", "analysis"]),
     ("connect", &["domain"]),
     ("gateway", &["domain", "analysis", "checks", "connect"]),
-    ("control", &["domain", "analysis", "checks", "opsrepo", "store", "connect"]),
+    ("evals", &["domain", "analysis", "checks", "opsrepo", "connect"]),
+    ("control", &["domain", "analysis", "checks", "opsrepo", "store", "connect", "evals"]),
     // `opsrepo` for the types of git over HTTP, which `api` only carries.
     ("api", &["domain", "analysis", "opsrepo", "control", "store"]),
     (
         "tidegate",
         &[
-            "domain", "analysis", "checks", "opsrepo", "store", "connect", "gateway", "control",
-            "api",
+            "domain", "analysis", "checks", "opsrepo", "store", "connect", "gateway", "evals",
+            "control", "api",
         ],
     ),
 ];

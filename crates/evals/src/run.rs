@@ -1,0 +1,346 @@
+//! Every case, every repeat, both releases.
+//!
+//! A task for each case; a window of them under way, as many as calls may be.
+//! Within a case all repeats of both releases are asked at once: the asker's
+//! permits bound the calls. When a case is done its texts are dropped and its
+//! row is kept at its place, so the order of arrival is in nothing that follows.
+
+use crate::ask::{Asker, Question};
+use crate::journal::Journal;
+use crate::judge::{self, Judge};
+use crate::load::Loaded;
+use crate::row::{ArmRow, CaseRow, judge};
+use crate::subject::{Cause, NoAnswer, Subject};
+use crate::worse::{Example, compare};
+use analysis::compare::sequence::Sequence;
+use analysis::experiment::random::Random;
+use checks::score::{Prepared, prepare};
+use domain::suite::{Answer, Case, Check};
+use futures_util::future::join_all;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Cases between two looks at whether a run may stop early.
+const LOOK_EVERY: usize = 25;
+/// Examples kept of a run.
+const EXAMPLES: usize = 20;
+/// Stream of the seed's numbers that shuffle cases.
+const SHUFFLE: u64 = 0x6361_7365;
+/// Causes after which asking on is useless.
+const HOPELESS: [Cause; 4] = [Cause::Unusable, Cause::RateLimited, Cause::OverCap, Cause::GivenUp];
+
+/// A suite and who is asked.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// The suite.
+    pub loaded: Arc<Loaded>,
+    /// The release on trial.
+    pub candidate: Arc<Subject>,
+    /// What serves now, if there is something to compare with.
+    pub production: Option<Arc<Subject>>,
+    /// Where paid answers of the candidate are kept.
+    pub journal: Option<Arc<Journal>>,
+    /// Where those of production are kept.
+    pub production_journal: Option<Arc<Journal>>,
+    /// Who grades, by the place of the measure in the suite.
+    pub judges: BTreeMap<usize, Arc<Judge>>,
+}
+
+/// How to run it.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Repeats, instead of the suite's.
+    pub repeats: Option<u32>,
+    /// Only these cases.
+    pub only: Option<BTreeSet<String>>,
+    /// Stop as soon as the rule on kept checks is decided.
+    pub stop_early: bool,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Cases done.
+    pub done: usize,
+    /// Cases in all.
+    pub of: usize,
+}
+
+/// The rows of a run.
+#[derive(Debug)]
+pub struct SuiteRun {
+    /// One for each case that counts, in the suite's order.
+    pub rows: Vec<CaseRow>,
+    /// Repeats of each case.
+    pub repeats: u32,
+    /// Cases the suite has for this run.
+    pub cases: usize,
+    /// True if it stopped because the rule was decided.
+    pub stopped_early: bool,
+}
+
+/// An answer, or why there is none.
+type Asked = Result<Answer, NoAnswer>;
+
+struct Work {
+    suite: Suite,
+    asker: Arc<Asker>,
+    repeats: u32,
+    refuses: Option<Prepared>,
+}
+
+/// Runs a suite.
+pub async fn run(
+    suite: Suite,
+    asker: Arc<Asker>,
+    options: &Options,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> SuiteRun {
+    let repeats = options.repeats.unwrap_or(suite.loaded.suite.repeats).max(1);
+    let order = order(&suite.loaded, options);
+    let window = asker.limits().concurrency.max(1);
+    let work = Arc::new(Work { suite, asker, repeats, refuses: refusal() });
+    let mut done = Done::new(order.len());
+    let mut tasks: JoinSet<(usize, CaseRow, Option<Example>)> = JoinSet::new();
+    let mut next = 0;
+    let mut stopped = None;
+    while stopped.is_none() {
+        while next < order.len() && tasks.len() < window && !done.hopeless {
+            let (work, place) = (work.clone(), next);
+            let index = order.get(place).copied().unwrap_or_default();
+            tasks.spawn(async move {
+                let (row, example) = work.case(index).await;
+                (place, row, example)
+            });
+            next += 1;
+        }
+        let Some(ended) = tasks.join_next().await else { break };
+        // A case that panicked leaves a hole: `decide` counts cases without a row.
+        if let Ok((place, row, example)) = ended {
+            done.put(place, row, example);
+        }
+        progress(Progress { done: done.count, of: order.len() });
+        if options.stop_early {
+            stopped = done.decided(&work.suite.loaded);
+        }
+    }
+    tasks.abort_all();
+    done.finish(stopped, repeats, order.len())
+}
+
+/// Places of the cases, in the order in which they are asked.
+fn order(loaded: &Loaded, options: &Options) -> Vec<usize> {
+    let wanted = |i: &usize| match (&options.only, loaded.cases.get(*i)) {
+        (Some(only), Some(case)) => only.contains(&case.id),
+        _ => true,
+    };
+    let mut order: Vec<usize> = (0..loaded.cases.len()).filter(wanted).collect();
+    if options.stop_early {
+        // Only an order that does not depend on answers may be stopped anywhere.
+        let mut random = Random::new(loaded.suite.seed, SHUFFLE);
+        for i in (1..order.len()).rev() {
+            order.swap(i, random.below(i + 1));
+        }
+    }
+    order
+}
+
+/// The check that finds refusals, as suites have it.
+fn refusal() -> Option<Prepared> {
+    let suite = serde_json::json!({"apiVersion": "tidegate/v1", "title": "refusal"});
+    let mut suite: domain::suite::Suite = serde_json::from_value(suite).ok()?;
+    suite.checks = vec![Check::Refuses(true)];
+    prepare(&suite, &|_| None).ok()
+}
+
+/// Rows so far.
+struct Done {
+    rows: Vec<Option<CaseRow>>,
+    examples: BTreeMap<usize, Example>,
+    count: usize,
+    /// Cases done without a gap from the start, and how many of them were seen.
+    prefix: usize,
+    sequence: Option<Sequence>,
+    broken: bool,
+    hopeless: bool,
+}
+
+impl Done {
+    fn new(cases: usize) -> Self {
+        Self {
+            rows: std::iter::repeat_with(|| None).take(cases).collect(),
+            examples: BTreeMap::new(),
+            count: 0,
+            prefix: 0,
+            sequence: None,
+            broken: false,
+            hopeless: false,
+        }
+    }
+
+    fn put(&mut self, place: usize, row: CaseRow, example: Option<Example>) {
+        let missing = row.candidate.missing.as_ref();
+        self.hopeless |= missing.is_some_and(|(why, _)| HOPELESS.contains(&why.cause));
+        if let Some(example) = example {
+            // The first ones of the suite, whichever came first.
+            self.examples.insert(row.index, example);
+            if self.examples.len() > EXAMPLES {
+                self.examples.pop_last();
+            }
+        }
+        if let Some(slot) = self.rows.get_mut(place) {
+            *slot = Some(row);
+            self.count += 1;
+        }
+    }
+
+    /// The number of cases after which the rule was decided, if it is. Looks
+    /// stand on a fixed grid of cases, so the end does not depend on arrival.
+    fn decided(&mut self, loaded: &Loaded) -> Option<usize> {
+        let confidence = loaded.suite.confidence.0;
+        let wanted = loaded.suite.pass.map_or(1.0, |pass| pass.at_least.0);
+        while let Some(Some(row)) = self.rows.get(self.prefix) {
+            let kept = f64::from(row.candidate.kept) / f64::from(row.candidate.asked.max(1));
+            let sequence = self.sequence.get_or_insert_with(|| Sequence::new(confidence));
+            sequence.push(kept);
+            self.prefix += 1;
+            self.broken |= kept < 1.0;
+            if self.prefix.is_multiple_of(LOOK_EVERY) {
+                let interval = sequence.interval();
+                // A rule of "all" is decided by the first broken check.
+                let all_lost = wanted >= 1.0 && self.broken;
+                if all_lost || interval.high < wanted || interval.low >= wanted {
+                    return Some(self.prefix);
+                }
+            }
+        }
+        None
+    }
+
+    fn finish(self, stopped: Option<usize>, repeats: u32, cases: usize) -> SuiteRun {
+        let count = stopped.unwrap_or(self.rows.len());
+        let mut rows: Vec<CaseRow> = self.rows.into_iter().take(count).flatten().collect();
+        rows.sort_by_key(|row| row.index);
+        for row in &mut rows {
+            row.example = self.examples.get(&row.index).cloned().map(Box::new);
+        }
+        SuiteRun { rows, repeats, cases, stopped_early: stopped.is_some() }
+    }
+}
+
+impl Work {
+    async fn case(&self, index: usize) -> (CaseRow, Option<Example>) {
+        let loaded = &self.suite.loaded;
+        let Some(case) = loaded.cases.get(index) else {
+            let candidate = ArmRow::default();
+            let id = String::new();
+            let (production, worse, example) = (None, Vec::new(), None);
+            let row = CaseRow { index, id, candidate, production, same: false, worse, example };
+            return (row, None);
+        };
+        let (ours, theirs) = tokio::join!(
+            self.answers(&self.suite.candidate, self.suite.journal.as_deref(), index),
+            async {
+                match &self.suite.production {
+                    Some(subject) => Some(
+                        self.answers(subject, self.suite.production_journal.as_deref(), index)
+                            .await,
+                    ),
+                    None => None,
+                }
+            },
+        );
+        let mut candidate = self.row(index, &ours);
+        let mut production = theirs.as_ref().map(|answers| self.row(index, answers));
+        self.grade(case, (&ours, &mut candidate), theirs.as_deref().zip(production.as_mut())).await;
+        let rules = &loaded.suite.scores;
+        let worse = production.as_ref().map(|theirs| compare(rules, &candidate, theirs));
+        let worse = worse.unwrap_or_default();
+        let shown = !worse.is_empty() || candidate.kept < candidate.asked;
+        let first = |answers: &[Result<Answer, NoAnswer>]| {
+            answers.iter().find_map(|answer| answer.as_ref().ok().cloned())
+        };
+        let example = shown.then(|| first(&ours)).flatten().map(|answer| {
+            let theirs = theirs.as_deref().and_then(first);
+            Example::of(&case.id, &answer, theirs.as_ref())
+        });
+        let texts = |answers: &[Result<Answer, NoAnswer>]| -> Option<Vec<_>> {
+            answers
+                .iter()
+                .map(|answer| answer.as_ref().ok().map(|a| (a.text.clone(), a.tool_calls.clone())))
+                .collect()
+        };
+        let same = theirs.as_deref().is_some_and(|theirs| {
+            let ours = texts(&ours);
+            ours.is_some() && ours == texts(theirs)
+        });
+        let id = case.id.clone();
+        (CaseRow { index, id, candidate, production, same, worse, example: None }, example)
+    }
+
+    /// Has judges grade the answers of a case, repeat by repeat.
+    async fn grade(
+        &self,
+        case: &Case,
+        (ours, candidate): (&[Asked], &mut ArmRow),
+        mut theirs: Option<(&[Asked], &mut ArmRow)>,
+    ) {
+        let input = judge::input(case);
+        for (i, judge) in &self.suite.judges {
+            for (repeat, answer) in ours.iter().enumerate() {
+                let Ok(answer) = answer else { continue };
+                let id = format!("{}/{}/{repeat}", self.suite.loaded.name, case.id);
+                let other = theirs.as_ref().and_then(|(all, _)| all.get(repeat)?.as_ref().ok());
+                let about = (id.as_str(), input.as_str(), self.suite.loaded.suite.seed);
+                let other = other.map(|answer| answer.text.as_str());
+                match judge.grade(&self.asker, about, &answer.text, other).await {
+                    Ok((ours, graded)) => {
+                        candidate.score(*i, Some(ours), "");
+                        if let (Some(value), Some((_, row))) = (graded, &mut theirs) {
+                            row.score(*i, Some(value), "");
+                        }
+                    }
+                    Err(why) => candidate.miss(why),
+                }
+            }
+        }
+    }
+
+    async fn answers(
+        &self,
+        subject: &Subject,
+        journal: Option<&Journal>,
+        index: usize,
+    ) -> Vec<Result<Answer, NoAnswer>> {
+        let loaded = &self.suite.loaded;
+        let Some(case) = loaded.cases.get(index) else { return Vec::new() };
+        let asked = (0..self.repeats).map(async |repeat| {
+            let suite = loaded.name.as_str();
+            let question = Question { suite, case, repeat, seed: loaded.suite.seed };
+            self.asker.ask(subject, journal, &question).await
+        });
+        join_all(asked).await
+    }
+
+    fn row(&self, index: usize, answers: &[Result<Answer, NoAnswer>]) -> ArmRow {
+        let loaded = &self.suite.loaded;
+        let mut row = ArmRow::new(loaded.suite.scores.len());
+        let Some(case) = loaded.cases.get(index) else { return row };
+        for answer in answers {
+            match answer {
+                Ok(answer) => {
+                    let (checks, scores) = judge(&loaded.prepared, case, answer);
+                    row.add(answer, &checks, &scores);
+                    let declines = self.refuses.as_ref().is_some_and(|refuses| {
+                        let found = refuses.check(case, answer);
+                        found.first().is_some_and(|first| first.kept)
+                    });
+                    row.refused += u32::from(declines);
+                }
+                Err(why) => row.miss(why.clone()),
+            }
+        }
+        row
+    }
+}
