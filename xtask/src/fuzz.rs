@@ -11,11 +11,11 @@ absent), beginning with the committed corpus. Stops at the first crash and says
 where the input lies.
 
   --seconds N     per target
-  --target NAME   only this one: yaml, template, request, sse, recordings
+  --target NAME   only this one: yaml, template, request, sse, recordings, scan
 ";
 
 /// The targets: one per kind of input.
-const TARGETS: [&str; 5] = ["yaml", "template", "request", "sse", "recordings"];
+const TARGETS: [&str; 6] = ["yaml", "template", "request", "sse", "recordings", "scan"];
 
 /// Builds once, then runs each target.
 pub fn run(words: &[String]) -> Result<ExitCode, Failed> {

@@ -30,6 +30,7 @@ cargo xtask <verb>: everything a clone of this repository can do
   tidy                 only the rules about the shape of the repository
   bench canaries       canaries on recorded answers of real models with human labels
   bench gateway        cost of the gateway, as ratios to a bare proxy
+  bench scanners       what the scanners find in labelled texts, and how fast
   bench verdicts       how often and how late the rules stop simulated rollouts
   fuzz [--seconds N]   feed hostile input to every parser that meets the outside
 

@@ -13,11 +13,12 @@ const HELP: &str = "\
 cargo xtask test [--data DIR] [--fast]
 
 Formatting, lints, all tests, `demo --exit`, the promises of the verdicts on
-simulated rollouts, and with a data folder the canaries on recorded answers of
-real models. Installs what the tests need where it can
+simulated rollouts, and with a data folder the quality of the scanners and the
+canaries on recorded answers of real models. Installs what the tests need where it can
 (Debian packages as root; Python and Node clients below `target/` and the tests).
 
-  --data DIR   folder with `ragtruth_qa` and `xstest`; TIDEGATE_BENCH_DATA if absent
+  --data DIR   folder with `ragtruth_qa`, `xstest`, `secrets`, `pii`,
+               `injection` and `banking77`; TIDEGATE_BENCH_DATA if absent
   --fast       only the tests
 ";
 
@@ -83,8 +84,11 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
         score.step("demo --exit", demo);
         score.step("bench verdicts --quick", bench::verdicts::promises);
         match data {
-            Some(data) => score.step("bench canaries", || bench::canaries::all(&data)),
-            None => println!("\n== bench canaries: no data folder given (`--data DIR`)"),
+            Some(data) => {
+                score.step("bench scanners --quality", || bench::scanners::quality(&data));
+                score.step("bench canaries", || bench::canaries::all(&data));
+            }
+            None => println!("\n== bench scanners and canaries: no data folder given (`--data DIR`)"),
         }
     }
 

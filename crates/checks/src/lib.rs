@@ -6,6 +6,7 @@
 //! - [`tokens`]: how long a prompt is, and whether it fits its model,
 //! - [`version`]: whether a change raised the version it had to raise,
 //! - [`secrets`], [`pii`]: what must not be in a prompt or in a log,
+//! - [`scan`]: the detectors of all that, and of attacks, hidden text and forbidden terms,
 //! - [`redact`]: the same detectors, replacing instead of reporting,
 //! - [`score`]: checks and measures of single answers,
 //! - [`model_entry`]: what a model must bring along,
@@ -20,7 +21,6 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
-pub mod detect;
 mod finding;
 pub mod features;
 pub mod gate;
@@ -29,6 +29,7 @@ pub mod model_entry;
 pub mod pii;
 pub mod policy;
 pub mod redact;
+pub mod scan;
 pub mod score;
 pub mod secrets;
 pub mod source;

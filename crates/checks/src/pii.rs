@@ -1,15 +1,15 @@
 //! Personal data in a text.
 
-use crate::detect::{self, Kind, Match, REPORT_FROM};
+use crate::scan::{self, Hit, Kind, REPORT_FROM};
 use crate::finding::finding;
 use crate::redact;
 use crate::source::Source;
 use domain::finding::{Finding, Severity};
 
 /// The personal data in a text, in order.
-pub fn scan(text: &str) -> Vec<Match> {
-    let mut found = detect::scan(text, REPORT_FROM);
-    found.retain(|m| !m.kind.is_secret());
+pub fn scan(text: &str) -> Vec<Hit> {
+    let mut found = scan::scan(text, REPORT_FROM);
+    found.retain(|m| m.kind.is_personal());
     found
 }
 
@@ -31,7 +31,7 @@ pub fn findings(file: &str, text: &str) -> Vec<Finding> {
         .collect()
 }
 
-fn describe(source: &Source<'_>, found: &Match, value: &str) -> Finding {
+fn describe(source: &Source<'_>, found: &Hit, value: &str) -> Finding {
     let (line, _) = source.line_column(found.range.start);
     let message = format!(
         "Line {line} looks like {} ({}). Prompts are stored for years; use a variable instead.",

@@ -11,7 +11,7 @@
 //! nothing either. Time is linear: pieces are looked at a bounded number of
 //! times ([`MAX_ROUNDS`]).
 
-use crate::detect::{Kind, Match, REDACT_FROM, scan};
+use crate::scan::{Hit, Kind, REDACT_FROM, scan};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ pub fn mask(text: &str) -> String {
 }
 
 fn piece(text: &str, round: usize, names: &mut Names, out: &mut String) {
-    let found: Vec<Match> = if text.is_empty() { Vec::new() } else { scan(text, REDACT_FROM) };
+    let found: Vec<Hit> = if text.is_empty() { Vec::new() } else { scan(text, REDACT_FROM) };
     if found.is_empty() {
         out.push_str(text);
         return;
@@ -110,7 +110,7 @@ impl Names {
 }
 
 fn stems() -> impl Iterator<Item = &'static str> {
-    Kind::ALL.into_iter().map(Kind::placeholder).chain([HIDDEN])
+    Kind::REDACTED.into_iter().map(Kind::placeholder).chain([HIDDEN])
 }
 
 /// Where the text already has placeholders.

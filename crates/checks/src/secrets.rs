@@ -1,14 +1,14 @@
 //! Secrets in a text: passwords, keys and tokens.
 
-use crate::detect::{self, Match, REPORT_FROM};
+use crate::scan::{self, Hit, REPORT_FROM};
 use crate::finding::finding;
 use crate::redact;
 use crate::source::Source;
 use domain::finding::{Finding, Severity};
 
 /// The secrets in a text, in order.
-pub fn scan(text: &str) -> Vec<Match> {
-    let mut found = detect::scan(text, REPORT_FROM);
+pub fn scan(text: &str) -> Vec<Hit> {
+    let mut found = scan::scan(text, REPORT_FROM);
     found.retain(|m| m.kind.is_secret());
     found
 }
@@ -24,7 +24,7 @@ pub fn findings(file: &str, text: &str) -> Vec<Finding> {
     found.into_iter().map(|m| describe(&source, &m)).collect()
 }
 
-fn describe(source: &Source<'_>, found: &Match) -> Finding {
+fn describe(source: &Source<'_>, found: &Hit) -> Finding {
     let (line, _) = source.line_column(found.range.start);
     let message = format!(
         "Line {line} looks like {}. Remove it here and replace that secret: it must be treated as leaked.",

@@ -2,6 +2,7 @@
 
 pub mod canaries;
 mod gateway;
+pub mod scanners;
 mod sets;
 pub mod verdicts;
 
@@ -10,11 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask bench <canaries|gateway|verdicts>
+cargo xtask bench <canaries|gateway|scanners|verdicts>
 
   canaries   roll real models out against each other on recorded answers with
              human labels, and compare the decisions with what they must be
   gateway    CPU and latency of the gateway, as ratios to a bare proxy
+  scanners   secrets, personal data and attacks: what is found, what not, how fast
   verdicts   false stops and lateness of rules on simulated rollouts
 
 `cargo xtask bench <name> --help` tells more.
@@ -25,9 +27,10 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     match words.split_first() {
         Some((verb, rest)) if verb == "canaries" => canaries::run(rest),
         Some((verb, rest)) if verb == "gateway" => gateway::run(rest),
+        Some((verb, rest)) if verb == "scanners" => scanners::run(rest),
         Some((verb, rest)) if verb == "verdicts" => verdicts::run(rest),
         Some((verb, _)) if verb != "--help" && verb != "-h" => {
-            Err(crate::args::unknown("benchmark", verb, &["canaries", "gateway", "verdicts"]))
+            Err(crate::args::unknown("benchmark", verb, &["canaries", "gateway", "scanners", "verdicts"]))
         }
         _ => {
             print!("{HELP}");

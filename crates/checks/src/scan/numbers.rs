@@ -1,111 +1,145 @@
-//! Personal data with a shape: addresses of the net, numbers of phones, cards,
-//! accounts and documents, dates of birth.
-//!
-//! Names and postal addresses have no shape; they need other means than these.
+//! Personal numbers: cards, accounts, telephones, internet addresses, official
+//! numbers. Looked for where words with digits stand close together.
 
 use super::check::{iban, iban_length, luhn};
-use super::{Caught, Detector, Kind, Verdict};
+use super::ids::IDS;
+use super::sweep::{Sweep, odd};
+use super::{Caught, Hit, Kind};
+use regex::Regex;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+use std::sync::LazyLock;
 
-pub(super) static DETECTORS: [Detector; 10] = [
-    Detector {
-        kind: Kind::Email,
-        triggers: &["@"],
-        pattern: r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}",
-        judge: email,
-    },
-    Detector {
+/// Words with digits this close, in bytes, may be parts of one number.
+const MAX_GAP: usize = 6;
+/// Digits under which a group of words is no personal number.
+const MIN_DIGITS: usize = 4;
+
+/// A judge's answer: a score, and the range if it is not the shape's.
+struct Verdict {
+    score: u8,
+    range: Option<Range<usize>>,
+}
+
+impl Verdict {
+    fn score(score: u8) -> Option<Self> {
+        Some(Self { score, range: None })
+    }
+}
+
+/// A shape of digits and its judge.
+struct Shape {
+    kind: Kind,
+    /// Digits under which it cannot occur.
+    digits: usize,
+    /// A mark it must have, and how often.
+    mark: (u8, usize),
+    pattern: &'static str,
+    judge: fn(&Caught<'_>) -> Option<Verdict>,
+}
+
+static SHAPES: [Shape; 7] = [
+    Shape {
         kind: Kind::Card,
-        triggers: &["0"],
+        digits: 12,
+        mark: (0, 0),
         pattern: r"[0-9](?:[ -]?[0-9]){11,18}",
         judge: card,
     },
-    Detector {
+    Shape {
         kind: Kind::Iban,
-        triggers: &["0"],
+        digits: 8,
+        mark: (0, 0),
         pattern: r"\b[A-Za-z]{2}[0-9]{2} ?[A-Za-z0-9]",
         judge: account,
     },
-    Detector {
+    Shape {
         kind: Kind::Ssn,
-        triggers: &["0"],
+        digits: 9,
+        mark: (0, 0),
         pattern: r"[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}",
         judge: social_security,
     },
-    Detector {
-        kind: Kind::Ssn,
-        triggers: &["ssn", "social security"],
-        pattern: r"[0-9]{9}",
-        judge: |caught| {
-            if caught.follows(&["ssn", "social security"]) { social_security(caught) } else { None }
-        },
-    },
-    Detector {
+    Shape {
         kind: Kind::IpAddress,
-        triggers: &["0"],
+        digits: 4,
+        mark: (b'.', 3),
         pattern: r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
         judge: ipv4,
     },
-    Detector {
+    Shape {
         kind: Kind::IpAddress,
-        triggers: &["::", "0"],
+        digits: 4,
+        mark: (b':', 2),
         pattern: r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}",
         judge: ipv6,
     },
-    Detector {
+    Shape {
         kind: Kind::Phone,
-        triggers: &["0"],
+        digits: 7,
+        mark: (0, 0),
         pattern: r"(?:\+|\()?[0-9]{1,12}\)?(?:[ ./-]?[ ]?\(?[0-9]{1,12}\)?){0,7}(?:[ ]?(?:x|ext\.?)[ ]?[0-9]{2,5})?",
         judge: phone,
     },
-    Detector {
-        kind: Kind::BirthDate,
-        triggers: &["born", "birth", "dob"],
-        pattern: r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{1,2} [A-Z][a-z]{2,8},? [0-9]{4}|[A-Z][a-z]{2,8} [0-9]{1,2},? [0-9]{4}",
-        judge: |caught| {
-            let near = caught.follows(&["born", "birth", "dob"]) && caught.stands_alone();
-            if near { Verdict::score(75) } else { None }
-        },
-    },
-    Detector {
+    Shape {
         kind: Kind::OfficialId,
-        triggers: &["passport", "license", "licence", "national id", "tax id"],
-        pattern: r"[A-Za-z]{0,3}[0-9]{6,12}",
-        judge: |caught| {
-            let words = [
-                "passport",
-                "driver",
-                "driving",
-                "national id",
-                "tax id",
-                "license number",
-                "licence number",
-            ];
-            if caught.follows(&words) && caught.stands_alone() { Verdict::score(65) } else { None }
-        },
+        digits: 4,
+        mark: (0, 0),
+        pattern: r"[0-9A-Za-z](?:[ ./-]?[0-9A-Za-z]){8,17}",
+        judge: official,
     },
 ];
 
-fn email(caught: &Caught<'_>) -> Option<Verdict> {
-    let (local, domain) = caught.value().rsplit_once('@')?;
-    let domain = domain.to_ascii_lowercase();
-    let before = caught.before();
-    let word = before.rsplit(char::is_whitespace).next().unwrap_or("");
-    // `https://user:password@host` has a sign of its own.
-    if word.rsplit_once("://").is_some_and(|(_, user)| !user.contains(['/', '?', '#'])) {
-        return None;
+static COMPILED: LazyLock<Vec<(&'static Shape, Regex)>> = LazyLock::new(|| {
+    // A test holds that every pattern compiles.
+    SHAPES.iter().filter_map(|s| Regex::new(s.pattern).ok().map(|regex| (s, regex))).collect()
+});
+
+#[cfg(test)]
+pub(super) fn all_compile() -> bool {
+    COMPILED.len() == SHAPES.len()
+}
+
+/// The personal numbers of a text.
+pub(super) fn find(text: &str, sweep: &Sweep, found: &mut Vec<Hit>) {
+    let mut group: Option<Range<usize>> = None;
+    for word in sweep.words.iter().filter(|w| w.odd & odd::DIGIT != 0) {
+        match &mut group {
+            Some(range) if word.range.start <= range.end + MAX_GAP => range.end = word.range.end,
+            _ => {
+                if let Some(range) = group.replace(word.range.clone()) {
+                    look(text, range, found);
+                }
+            }
+        }
     }
-    if local.starts_with('.') && local.trim_matches('.').is_empty() {
-        return None;
+    if let Some(range) = group {
+        look(text, range, found);
     }
-    // Names reserved for documentation belong to nobody (RFC 2606).
-    let reserved = ["example.com", "example.org", "example.net"]
-        .iter()
-        .any(|d| domain == *d || domain.ends_with(&format!(".{d}")))
-        || ["example", "test", "invalid", "localhost"]
-            .iter()
-            .any(|top| domain.ends_with(&format!(".{top}")));
-    Verdict::score(if reserved { 30 } else { 95 })
+}
+
+fn look(text: &str, group: Range<usize>, found: &mut Vec<Hit>) {
+    let Some(slice) = text.get(group.clone()) else { return };
+    let digits = slice.bytes().filter(u8::is_ascii_digit).count();
+    if digits < MIN_DIGITS {
+        return;
+    }
+    let marks = |(mark, count): (u8, usize)| {
+        count == 0 || slice.bytes().filter(|b| *b == mark).count() >= count
+    };
+    for (shape, regex) in COMPILED.iter() {
+        if shape.digits > digits || !marks(shape.mark) {
+            continue;
+        }
+        for shaped in regex.find_iter(slice) {
+            let range = group.start + shaped.start()..group.start + shaped.end();
+            let caught = Caught { text, range };
+            if let Some(verdict) = (shape.judge)(&caught) {
+                let range = verdict.range.unwrap_or(caught.range);
+                found.push(Hit::new(shape.kind, range, verdict.score));
+            }
+        }
+    }
 }
 
 fn digits(text: &str) -> String {
@@ -225,11 +259,47 @@ fn ipv6(caught: &Caught<'_>) -> Option<Verdict> {
     Verdict::score(if documentation || local { 30 } else { 75 })
 }
 
-/// Words near which a row of digits is a telephone number.
-const PHONE_WORDS: [&str; 16] = [
-    "phone", "mobile", "cell", "tel:", "tel.", "tel ", "fax", "call", "dial", "sms", "whatsapp",
-    "hotline", "reach me", "desk:", "office:", "ring me",
+/// Words before which, or after which, a row of digits is a telephone number.
+const PHONE_WORDS: [&str; 25] = [
+    "phone",
+    "mobile",
+    "cell",
+    "tel:",
+    "tel.",
+    "tel ",
+    "fax",
+    "call",
+    "dial",
+    "sms",
+    "whatsapp",
+    "hotline",
+    "reach me",
+    "desk:",
+    "office:",
+    "ring me",
+    "telefon",
+    "téléphone",
+    "teléfono",
+    "contact number",
+    "answering",
+    "messages to",
+    "message on",
+    "text me",
+    "registered",
 ];
+const AFTER_PHONE: [&str; 8] =
+    ["office", "fax", "mobile", "cell", "home", "work", "desk", "(phone"];
+/// How far after a number such a word may begin, in bytes.
+const AFTER: usize = 10;
+
+/// True if a word of telephones is near.
+fn about_phones(caught: &Caught<'_>) -> bool {
+    let end = caught.range.end;
+    let to = crate::source::floor_boundary(caught.text, end.saturating_add(AFTER));
+    let after = caught.text.get(end..to).unwrap_or("").to_lowercase();
+    let after = after.trim_start_matches([' ', '-', '(', ',']);
+    caught.follows(&PHONE_WORDS) || AFTER_PHONE.iter().any(|word| after.starts_with(word))
+}
 
 fn phone(caught: &Caught<'_>) -> Option<Verdict> {
     let value = caught.value().trim_end();
@@ -262,7 +332,7 @@ fn phone(caught: &Caught<'_>) -> Option<Verdict> {
         && groups.first().is_some_and(|g| {
             g.starts_with('0') && !g.starts_with("00") && (2..=5).contains(&g.len())
         });
-    let score = match (international, national, caught.follows(&PHONE_WORDS)) {
+    let score = match (international, national, about_phones(caught)) {
         (true, ..) if digits.len() >= 8 => 85,
         (_, true, true) => 80,
         (_, true, false) => 65,
@@ -275,4 +345,38 @@ fn phone(caught: &Caught<'_>) -> Option<Verdict> {
         _ => return None,
     };
     Some(Verdict { score, range })
+}
+
+/// National numbers: the shape catches any row of letters and digits, their
+/// own arithmetic decides.
+fn official(caught: &Caught<'_>) -> Option<Verdict> {
+    let compact: Vec<u8> = caught.value().bytes().filter(u8::is_ascii_alphanumeric).collect();
+    // The Finnish century sign is a part of the number.
+    let whole = caught.value().as_bytes();
+    let candidates = [compact.as_slice(), whole];
+    let alone = caught.stands_alone();
+    let fits = |id: &&super::ids::Id| {
+        candidates.iter().any(|text| text.len() == id.length && (id.valid)(text))
+    };
+    let mut best = None;
+    for id in IDS.iter().filter(fits) {
+        let score = match (id.near.is_empty(), caught.follows(id.near), alone) {
+            (_, _, false) => continue,
+            (true, ..) if id.length >= 11 => 70,
+            (true, ..) => 55,
+            (false, true, _) => 85,
+            (false, false, _) => continue,
+        };
+        best = best.max(Some(score));
+    }
+    let formatted = caught.value().len() == 14
+        && caught.value().bytes().enumerate().all(|(at, b)| match at {
+            3 | 7 => b == b'.',
+            11 => b == b'-',
+            _ => b.is_ascii_digit(),
+        });
+    if formatted && alone && IDS.iter().any(|id| id.near.contains(&"cpf") && (id.valid)(&compact)) {
+        best = best.max(Some(75));
+    }
+    Verdict::score(best?)
 }

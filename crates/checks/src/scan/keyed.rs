@@ -1,0 +1,250 @@
+//! Random-looking values assigned to telling names: `api_key = "…"`,
+//! `"clientSecret": "…"`, `Authorization: Bearer …`, `login("token", "…")`.
+//!
+//! A small parser instead of a regular expression: names like `key` and
+//! `token` are frequent, and most of their places are dismissed by the byte
+//! that follows.
+
+use super::check::{entropy, is_placeholder};
+use super::{Hit, Kind};
+use std::ops::Range;
+
+/// What a telling name contains.
+pub(super) const ANCHORS: [&str; 15] = [
+    "key",
+    "secret",
+    "token",
+    "passw",
+    "pwd",
+    "passphrase",
+    "credential",
+    "creds",
+    "auth",
+    "login",
+    "bearer",
+    "apikey",
+    "_pass",
+    "dbpass",
+    "pw:",
+];
+
+/// Longest part of a name before and after its telling word, in bytes.
+const MAX_NAME: usize = 40;
+/// Longest value, in bytes.
+const MAX_VALUE: usize = 400;
+/// Shortest value, in bytes.
+const MIN_VALUE: usize = 6;
+
+/// The secret assigned to the name with a telling word at `anchor`.
+pub(super) fn judge(text: &str, anchor: Range<usize>) -> Option<Hit> {
+    let bytes = text.as_bytes();
+    let named = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let after = bytes.get(anchor.end..)?.iter().take(MAX_NAME).take_while(|b| named(b)).count();
+    let end = anchor.end + after;
+    // Most mentions end here: prose goes on with a word.
+    let (value, quoted) = value(text, end)?;
+    let before = bytes.get(..anchor.start)?.iter().rev().take(MAX_NAME);
+    let start = anchor.start - before.take_while(|b| named(b)).count();
+    let name = text.get(start..end)?.trim_matches(['.', '-', '_']);
+    let raw = text.get(value.clone())?;
+    let trimmed = if quoted { raw } else { raw.trim_end_matches(['.', '!', '?', ':', ')', ',']) };
+    let score = score(name, trimmed, quoted)?;
+    Some(Hit::new(Kind::Secret, value.start..value.start + trimmed.len(), score))
+}
+
+/// The bytes of the value that follows a name, and whether it is in quotes.
+fn value(text: &str, end: usize) -> Option<(Range<usize>, bool)> {
+    let mut rest = Rest { text, at: end };
+    rest.skip(b"\"'`])}>", 3);
+    let gap = rest.skip(b" \t", 4);
+    let assigned = rest
+        .any(&["===", "=>", ":::=", "::=", ":=", "?=", "==", "!=", "||=", "<-", "="])
+        || rest.any(&[":", ",", "("]);
+    if !assigned && gap == 0 {
+        return None;
+    }
+    rest.skip(b" \t\n\r\\", 4);
+    // `["value"]`, `@"value"`, `getenv("name", "value")` come out alike.
+    rest.skip(b"@([", 2);
+    let opened = rest.at;
+    let quotes = rest.skip(b"\"'`", 3);
+    let quote = text.as_bytes().get(opened).copied().filter(|_| quotes > 0);
+    let scheme = rest.any_ignoring_case(&["bearer ", "basic ", "token ", "apikey "]);
+    if !assigned && !scheme && quote.is_none() && !spoken(text, end) {
+        return None;
+    }
+    let bytes = text.as_bytes().get(rest.at..)?;
+    let length = match quote {
+        Some(quote) => {
+            let length = bytes.iter().take(MAX_VALUE).position(|b| *b == quote || *b == b'\n')?;
+            (bytes.get(length) == Some(&quote)).then_some(length)?
+        }
+        None => bytes
+            .iter()
+            .take(MAX_VALUE)
+            .take_while(|b| !b.is_ascii_whitespace() && !b"\"'`;,<>(){}[]\\".contains(b))
+            .count(),
+    };
+    (length >= MIN_VALUE).then_some((rest.at..rest.at + length, quote.is_some()))
+}
+
+/// True if the name ends in a word after which a value may come without a
+/// sign: `Bearer abc…`, `password abc…`.
+fn spoken(text: &str, end: usize) -> bool {
+    let head = crate::source::floor_boundary(text, end.saturating_sub(10));
+    let head = text.get(head..end).unwrap_or("").to_ascii_lowercase();
+    ["bearer", "password", "token", "secret", "key"].iter().any(|w| head.ends_with(w))
+}
+
+struct Rest<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Rest<'_> {
+    /// Skips at most `most` of these bytes, which are ASCII.
+    fn skip(&mut self, which: &[u8], most: usize) -> usize {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or(&[]);
+        let skipped = rest.iter().take(most).take_while(|b| which.contains(b)).count();
+        self.at += skipped;
+        skipped
+    }
+
+    fn any(&mut self, signs: &[&str]) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or("");
+        let sign = signs.iter().find(|sign| rest.starts_with(**sign));
+        self.at += sign.map_or(0, |s| s.len());
+        sign.is_some()
+    }
+
+    fn any_ignoring_case(&mut self, signs: &[&str]) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or("");
+        let is = |s: &&&str| rest.get(..s.len()).is_some_and(|head| head.eq_ignore_ascii_case(s));
+        let sign = signs.iter().find(is);
+        self.at += sign.map_or(0, |s| s.len());
+        sign.is_some()
+    }
+}
+
+fn score(name: &str, value: &str, quoted: bool) -> Option<u8> {
+    let telling = telling(name)?;
+    let letters = value.bytes().any(|b| b.is_ascii_alphabetic());
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let lower = value.bytes().any(|b| b.is_ascii_lowercase());
+    let upper = value.bytes().skip(1).any(|b| b.is_ascii_uppercase());
+    let signs = value.bytes().filter(|b| b.is_ascii_punctuation() && !b"-_.".contains(b)).count();
+    let mixed = digits >= 1 || quoted && (lower && upper || signs >= 2);
+    let enough = match telling {
+        Telling::Password => value.len() >= 7 && mixed && letters && entropy(value) >= 2.5,
+        Telling::Key => value.len() >= 16 && digits >= 2 && letters && entropy(value) >= 3.0,
+        Telling::Perhaps => value.len() >= 32 && digits >= 4 && letters && entropy(value) >= 3.0,
+    };
+    let prose = value.contains(' ') && signs < 3;
+    if !enough || prose || is_placeholder(value) || is_reference(value, telling) {
+        return None;
+    }
+    Some(if telling == Telling::Perhaps { 60 } else { 75 })
+}
+
+/// A URL, path, dotted name or call: a name of something, not a value.
+fn is_reference(value: &str, telling: Telling) -> bool {
+    let dotted = value.split('.').count() > 1
+        && value.split('.').all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let parts: Vec<&str> = value.split(['-', '_', '.']).collect();
+    let word = |part: &&str| {
+        part.bytes().all(|b| b.is_ascii_alphabetic())
+            || part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let spoken = parts.len() >= 3 && parts.iter().all(word);
+    dotted
+        || spoken
+        || value.contains("://")
+        || value.starts_with(['/', '.', '$'])
+        || telling != Telling::Password && value.starts_with(['@', '%', '#'])
+}
+
+/// What a name says about its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    Password,
+    Key,
+    Perhaps,
+}
+
+fn telling(name: &str) -> Option<Telling> {
+    // Words that turn a secret's name into the name of something about it.
+    const ABOUT: [&str; 34] = [
+        "id", "ids", "name", "names", "url", "uri", "path", "file", "size", "length", "len",
+        "type", "version", "header", "field", "expiry", "expires", "ttl", "count", "limit", "max",
+        "min", "store", "vault", "selector", "source", "location", "endpoint", "variable", "host",
+        "hash", "digest", "format", "tag",
+    ];
+    let words = words(name);
+    let last = words.last()?.as_str();
+    if ABOUT.contains(&last)
+        || words.iter().any(|w| matches!(w.as_str(), "public" | "pub" | "csrf" | "xsrf"))
+    {
+        return None;
+    }
+    let has = |word: &str| words.iter().any(|w| w == word);
+    if ["password", "passwd", "pwd", "passphrase", "passwrd"].iter().any(|w| has(w)) {
+        return Some(Telling::Password);
+    }
+    let of_key = [
+        "api",
+        "access",
+        "private",
+        "secret",
+        "account",
+        "auth",
+        "master",
+        "client",
+        "encryption",
+        "signing",
+        "service",
+    ];
+    if has("secret")
+        || has("token")
+        || has("apikey")
+        || has("credential")
+        || has("credentials")
+        || has("bearer")
+        || has("authorization")
+        || (last == "key" && of_key.iter().any(|w| has(w)))
+    {
+        return Some(Telling::Key);
+    }
+    matches!(last, "key" | "auth" | "login").then_some(Telling::Perhaps)
+}
+
+/// The words of a name: `myApiKey`, `MY_API-KEY` and `my.api.key` are the same.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for c in name.chars() {
+        let starts = !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && after_lower);
+        if starts && words.last().is_some_and(|w| !w.is_empty()) {
+            words.push(String::new());
+        }
+        if c.is_ascii_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.push(c.to_ascii_lowercase());
+        }
+        after_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn names_are_split_into_words() {
+        for name in ["myApiKey", "MY_API_KEY", "my.api-key", "My-Api.Key"] {
+            assert_eq!(words(name), ["my", "api", "key"], "{name}");
+        }
+    }
+}
