@@ -11,11 +11,13 @@ absent), beginning with the committed corpus. Stops at the first crash and says
 where the input lies.
 
   --seconds N     per target
-  --target NAME   only this one: yaml, template, request, sse, recordings, scan
+  --target NAME   only this one: yaml, template, request, sse, recordings, scan,
+                  suite, cases
 ";
 
 /// The targets: one per kind of input.
-const TARGETS: [&str; 6] = ["yaml", "template", "request", "sse", "recordings", "scan"];
+const TARGETS: [&str; 8] =
+    ["yaml", "template", "request", "sse", "recordings", "scan", "suite", "cases"];
 
 /// Builds once, then runs each target.
 pub fn run(words: &[String]) -> Result<ExitCode, Failed> {

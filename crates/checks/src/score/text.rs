@@ -101,7 +101,9 @@ pub(crate) fn length(answer: &str, rule: &LengthRule) -> Result<(), String> {
 
 /// Sentences after UAX #29, without those that have no letter or digit.
 pub(crate) fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    text.unicode_sentences()
+    // Without the iterator's own `size_hint`, which underflows at the end of a text.
+    let mut all = text.unicode_sentences();
+    std::iter::from_fn(move || all.next())
         .map(str::trim)
         .filter(|sentence| sentence.chars().any(char::is_alphanumeric))
 }
