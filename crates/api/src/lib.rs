@@ -26,6 +26,7 @@
 mod apps;
 mod audit;
 mod changes;
+mod experiments;
 mod extract;
 mod git;
 mod health;
@@ -101,6 +102,9 @@ fn resources() -> Router<Api> {
         .route("/rollouts/{id}/outcomes", get(rollouts::outcomes))
         .route("/rollouts/{id}/sample", get(rollouts::sample))
         .route("/rollouts/{id}/actions", post(rollouts::act))
+        .route("/experiments", get(experiments::list).post(experiments::start))
+        .route("/experiments/{id}", get(experiments::get))
+        .route("/experiments/{id}/actions", post(experiments::act))
         .route("/releases", get(releases::list))
         .route("/releases/{id}", get(releases::get))
         .route("/releases/{id}/bom", get(releases::bom))

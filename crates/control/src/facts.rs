@@ -89,7 +89,8 @@ pub(crate) fn facts_of(
     now: Timestamp,
 ) -> Option<Facts> {
     let spec = desired.apps.get(app)?;
-    let name = &spec.release.as_ref()?.model;
+    // A variant of an experiment has a model of its own.
+    let name = &release.manifest.components.get(&ComponentKind::Model)?.name;
     let model = desired.models.get(name)?;
     let (prompt_tokens, answer_tokens) = typical(&release.contents);
     Some(Facts {

@@ -8,6 +8,7 @@
 mod signals;
 mod suites;
 
+use crate::experiments::gate::{Beside, answers, variants_gate};
 use crate::facts::Known;
 use crate::git::blocking;
 use crate::incidents::entry;
@@ -265,18 +266,18 @@ struct Judged {
 impl Judged {
     /// What the team's policies say.
     fn policies(&self, now: Timestamp) -> PolicyPart {
-        policies::part(
-            &policies::Asked {
-                app: &self.app,
-                branch: &self.subject.desired,
-                main: &self.subject.main,
-                release: self.composed.as_ref().ok(),
-                production: self.production.as_deref(),
-                paths: &self.subject.paths,
-                known: &self.known,
-            },
-            now,
-        )
+        let asked = policies::Asked {
+            app: &self.app,
+            branch: &self.subject.desired,
+            main: &self.subject.main,
+            release: self.composed.as_ref().ok(),
+            production: self.production.as_deref(),
+            paths: &self.subject.paths,
+            known: &self.known,
+        };
+        let mut said = policies::part(&asked, now);
+        said.and_variants(&asked, now);
+        said
     }
 
     /// Runs all gates, in the order in which people read them.
@@ -319,7 +320,11 @@ impl Judged {
                 self.subject.desired.apps.get(&self.app).and_then(|spec| spec.fallback.as_ref()),
             )),
         ];
+        let beside =
+            Beside { partial_paths: &partials, production: input.production, files: &files };
+        let variants = variants_gate(&self.subject.desired, &self.app, &beside);
         gates.extend(static_gates(input));
+        gates.push(Gate::known(variants));
         gates.extend(self.suite_gates());
         let about = Report {
             commit: self.subject.commit.to_string(),
@@ -453,14 +458,13 @@ fn scope_gate(subject: &Subject, app: &AppName) -> GateResult {
         let place = Place { file: path.clone(), ..Place::default() };
         findings.push(other_app(app, app_of(path).unwrap_or_default(), Some(place)));
     }
-    let composes = |desired: &Desired, app| desired.compose(app).ok().map(|r| r.id);
     let others =
         subject.desired.apps.keys().chain(subject.base.apps.keys()).collect::<BTreeSet<_>>();
     for other in others {
         let is_new = !subject.base.apps.contains_key(other);
         if other != app
             && !is_new
-            && composes(&subject.desired, other) != composes(&subject.base, other)
+            && answers(&subject.desired, other) != answers(&subject.base, other)
         {
             findings.push(other_app(app, other.as_str(), None));
         }

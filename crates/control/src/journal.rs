@@ -2,10 +2,12 @@
 //! state and the audit log afterwards, each exactly once.
 
 use crate::Control;
+use crate::experiments::End;
 use crate::incidents::{self, entry};
 use crate::problem::Problem;
 use crate::rollouts::update_app;
 use domain::audit::Actor;
+use domain::experiment::live::Ending;
 use domain::ids::Generation;
 use domain::incident::IncidentKind;
 use domain::params;
@@ -49,6 +51,14 @@ impl Control {
             match (&actor, kill.killed, &app.doc.killed) {
                 (Actor::Person(by), true, None) => {
                     app.doc.killed = Some(Kill { since: kill.at, by: by.clone() });
+                    let end = End {
+                        how: Ending::Killed,
+                        actor: actor.clone(),
+                        reason: Some(&kill.reason),
+                        source: None,
+                        now,
+                    };
+                    self.end_experiment(&mut tx, &mut app, &end).await?;
                     update_app(&mut tx, &app);
                     let what = Sentence::render(
                         "killed",

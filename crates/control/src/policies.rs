@@ -16,7 +16,7 @@ use domain::approval::{self, Requirement};
 use domain::change::Change;
 use domain::component::ComponentKind;
 use domain::facts::{AuthorFacts, Facts, PolicyAction};
-use domain::finding::{Finding, GateResult, Severity};
+use domain::finding::{Finding, GateOutcome, GateResult, Severity};
 use domain::ids::AppName;
 use domain::manifest::Release;
 use domain::snapshot::ModelContent;
@@ -70,14 +70,54 @@ pub(crate) fn part(asked: &Asked<'_>, now: Timestamp) -> PolicyPart {
     PolicyPart { facts, requirements, gate, model: model_gate(asked, now) }
 }
 
+impl PolicyPart {
+    /// Asks the same about the variants of the app's experiments: they are
+    /// started without another look, so whatever stands against one of them
+    /// stands against the change that brings it.
+    pub(crate) fn and_variants(&mut self, asked: &Asked<'_>, now: Timestamp) {
+        let spec = asked.branch.apps.get(asked.app);
+        let mut known: BTreeSet<_> = asked.release.map(|release| release.id).into_iter().collect();
+        for name in spec.into_iter().flat_map(|spec| spec.experiments.keys()) {
+            let variants = asked.branch.compose_variants(asked.app, name).unwrap_or_default();
+            for variant in variants.iter().filter(|variant| known.insert(variant.id)) {
+                let said = part(&Asked { release: Some(variant), ..*asked }, now);
+                join(&mut self.gate, said.gate);
+                join(&mut self.model, said.model);
+                for need in said.requirements {
+                    if !self.requirements.contains(&need) {
+                        self.requirements.push(need);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The findings of both, and the worse outcome.
+fn join(gate: &mut GateResult, other: GateResult) {
+    for finding in other.findings {
+        if !gate.findings.contains(&finding) {
+            gate.findings.push(finding);
+        }
+    }
+    let rank = |outcome| match outcome {
+        GateOutcome::Failed => 2,
+        GateOutcome::Warned => 1,
+        _ => 0,
+    };
+    if rank(other.outcome) > rank(gate.outcome) {
+        gate.outcome = other.outcome;
+        gate.summary = other.summary;
+    }
+}
+
 /// Whether the model may be used at all.
 fn model_gate(asked: &Asked<'_>, now: Timestamp) -> GateResult {
     let contents = asked.release.and_then(|r| r.contents.get(&ComponentKind::Model));
     let content = contents.and_then(|c| serde_json::from_value::<ModelContent>(c.clone()).ok());
-    let spec = asked.branch.apps.get(asked.app).and_then(|s| s.release.as_ref());
-    let model = spec.and_then(|r| asked.branch.models.get_key_value(&r.model));
     let live = asked.production.and_then(|p| p.manifest.components.get(&ComponentKind::Model));
     let proposed = asked.release.and_then(|r| r.manifest.components.get(&ComponentKind::Model));
+    let model = proposed.and_then(|model| asked.branch.models.get_key_value(&model.name));
     let entry = content.as_ref().zip(model).map(|(content, (name, spec))| ModelEntry {
         name,
         content,

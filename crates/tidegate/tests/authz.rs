@@ -33,6 +33,10 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/rollouts/ro-1/outcomes"),
     ("GET", "/api/v1/rollouts/ro-1/sample"),
     ("POST", "/api/v1/rollouts/ro-1/actions"),
+    ("GET", "/api/v1/experiments"),
+    ("POST", "/api/v1/experiments"),
+    ("GET", "/api/v1/experiments/ex-1"),
+    ("POST", "/api/v1/experiments/ex-1/actions"),
     ("GET", "/api/v1/releases"),
     ("GET", "/api/v1/releases/rel-00000000"),
     ("POST", "/api/v1/releases/rel-00000000/clear"),
@@ -77,6 +81,12 @@ const WRITES: &[(&str, &str, &str)] = &[
         "/api/v1/rollouts/ro-1/actions",
         r#"{"kind": "promote", "reason": "because it is a test"}"#,
     ),
+    (
+        "start an experiment",
+        "/api/v1/experiments",
+        r#"{"app": "support-summary", "name": "nothing"}"#,
+    ),
+    ("stop an experiment", "/api/v1/experiments/ex-99/actions", r#"{"kind": "stop"}"#),
     (
         "clear a release",
         "/api/v1/releases/rel-00000000/clear",

@@ -17,7 +17,7 @@ use analysis::experiment::{Answer, Experiment, Report, State};
 use domain::experiment::live::Seen;
 use domain::ids::ExperimentId;
 use domain::units::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use store::{KnownOutcome, Measured, OutcomePlace};
 use tokio::sync::Mutex;
 
@@ -34,6 +34,11 @@ impl Trials {
     /// An experiment ended: its tests are not needed any more.
     pub(crate) async fn forget(&self, id: ExperimentId) {
         self.0.lock().await.remove(&id);
+    }
+
+    /// Only these are under way.
+    pub(super) async fn keep(&self, under_way: &BTreeSet<ExperimentId>) {
+        self.0.lock().await.retain(|id, _| under_way.contains(id));
     }
 }
 

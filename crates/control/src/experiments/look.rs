@@ -23,7 +23,10 @@ impl Control {
     /// One turn for every experiment under way.
     pub(crate) async fn look_at_experiments(&self) -> Result<(), Problem> {
         let mut failed = Ok(());
-        for app in self.all::<AppRecord>(Kind::App).await? {
+        let apps = self.all::<AppRecord>(Kind::App).await?;
+        let under_way = apps.iter().filter_map(|app| app.doc.experiment).collect();
+        self.trials.keep(&under_way).await;
+        for app in apps {
             // One that cannot be looked at keeps no other from its guards.
             if let Some(id) = app.doc.experiment
                 && let Err(problem) = self.look_at_experiment(app, id).await
@@ -46,8 +49,8 @@ impl Control {
     ) -> Result<(), Problem> {
         let now = self.clock.now();
         if app.doc.killed.is_some() {
-            // Thrown at a gateway, or before a restart: nobody is to come back
-            // to a variant when it is taken back.
+            // A kill ends it in its own transaction. Should one ever have not,
+            // nobody is to come back to a variant when it is taken back.
             return self.end_by_kill(app, id, now).await;
         }
         let record = self.experiment_record(id).await?;

@@ -14,6 +14,7 @@
 //! - kill switch and rollback end the experiment in their own transaction.
 
 mod evidence;
+pub(crate) mod gate;
 mod look;
 pub mod view;
 

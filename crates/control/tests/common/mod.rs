@@ -294,7 +294,7 @@ impl House {
         self.ship(gateway(), generation, Vec::new(), Vec::new(), Vec::new()).await;
     }
 
-    async fn ship(
+    pub async fn ship(
         &self,
         gateway: GatewayName,
         serving: Generation,

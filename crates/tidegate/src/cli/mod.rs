@@ -92,7 +92,7 @@ enum Command {
     Rollout(rollout::Rollout),
     /// What a rollout policy would have decided on recorded traffic
     Backtest(backtest::Backtest),
-    /// Experiments: several variants on recorded or assumed outcomes
+    /// Experiments: several variants, live, on recorded or on assumed outcomes
     #[command(subcommand)]
     Experiment(experiment::Experiment),
     /// Feature values for evaluations
@@ -159,13 +159,15 @@ impl Command {
         if let Self::Policy(verb) = self {
             return verb.is_local();
         }
+        if let Self::Experiment(verb) = self {
+            return verb.is_local();
+        }
         matches!(
             self,
             Self::Init(_)
                 | Self::Demo(_)
                 | Self::Serve(_)
                 | Self::Backtest(_)
-                | Self::Experiment(_)
                 | Self::Features(_)
                 | Self::Eval(_)
                 | Self::Validate(_)

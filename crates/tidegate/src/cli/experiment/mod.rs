@@ -1,11 +1,12 @@
-//! `experiment`: several variants, one reward, on recorded outcomes or on
+//! `experiment`: several variants, one reward: live, on recorded outcomes, or on
 //! assumed ones.
 //!
 //! `run` says what an experiment has shown and how to divide traffic next;
-//! `simulate` says beforehand how long it would take. Both ask no server: live
-//! rollouts compare two arms and are another thing.
+//! `simulate` says beforehand how long it would take. These two ask no server;
+//! the others are `live`.
 
 mod line;
+mod live;
 mod recorded;
 mod simulate;
 mod words;
@@ -24,6 +25,18 @@ const MAX_POLICY: u64 = 1 << 20;
 /// Verbs on experiments.
 #[derive(Debug, Subcommand)]
 pub enum Experiment {
+    /// Divide an app's live traffic among the variants of a reviewed file
+    Start(live::Start),
+    /// Live experiments, newest first
+    List(live::List),
+    /// One live experiment
+    Get(live::Which),
+    /// Follow a live experiment: 0 it has a winner, 9 it ended without one
+    Watch(live::Which),
+    /// End it: everyone gets production's release again
+    Stop(live::Act),
+    /// End one that has a winner, and say how to propose it
+    Conclude(live::Act),
     /// Say what recorded outcomes show, and how to divide traffic next
     Run(Recorded),
     /// Say how long an experiment would take if the truth were this
@@ -44,13 +57,33 @@ pub struct Recorded {
     data: PathBuf,
 }
 
+impl Experiment {
+    /// True if this asks no server.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Simulate(_))
+    }
+}
+
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Experiment) -> Result<Exit, Failure> {
     let out = run.out.clone();
-    let work = tokio::task::spawn_blocking(move || match verb {
-        Experiment::Run(args) => recorded::run(&out, &args),
-        Experiment::Simulate(args) => simulate::run(&out, &args),
-    });
+    match verb {
+        Experiment::Start(args) => live::start(run, args).await,
+        Experiment::List(args) => live::list(run, args).await,
+        Experiment::Get(args) => live::get(run, args).await,
+        Experiment::Watch(args) => live::watch(run, args).await,
+        Experiment::Stop(args) => live::act(run, args, "stop").await,
+        Experiment::Conclude(args) => live::act(run, args, "conclude").await,
+        Experiment::Run(args) => apart(move || recorded::run(&out, &args)).await,
+        Experiment::Simulate(args) => apart(move || simulate::run(&out, &args)).await,
+    }
+}
+
+/// Work for the processor.
+async fn apart(
+    work: impl FnOnce() -> Result<Exit, Failure> + Send + 'static,
+) -> Result<Exit, Failure> {
+    let work = tokio::task::spawn_blocking(work);
     work.await.unwrap_or_else(|e| Err(Failure::new(Exit::Failed, format!("the work died: {e}"))))
 }
 
