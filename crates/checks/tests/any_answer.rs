@@ -20,7 +20,7 @@ fn suite() -> Suite {
             {"json_path": {"path": "$..a[?@.b == 1]", "equals": 1}},
             {"length": {"unit": "sentences", "at_most": 3}}, {"length": {"at_least": 2}},
             {"language": "en"}, {"tool_call": {"name": "t", "arguments": {"a": 1}}},
-            {"no_tool_call": []}, {"refuses": false}, {"free": ["secrets", "personal_data"]},
+            {"no_tool_call": []}, {"refuses": false}, {"free": ["secrets", "personal_data", "injection"]},
             instruction("length_constraints:number_sentences", json!({"num_sentences": 2, "relation": "at least"})),
             instruction("length_constraints:nth_paragraph_first_word", json!({"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "a"})),
             instruction("length_constraints:number_paragraphs", json!({"num_paragraphs": 1})),

@@ -81,7 +81,8 @@ pub(super) fn sentences(answer: &str) -> usize {
         let mut after = rest.clone();
         while after.next_if(|c| c.is_whitespace()).is_some() {}
         let goes_on = point && after.peek().is_some_and(|c| c.is_lowercase());
-        if !goes_on && !(point && is_short_form(&word) && after.peek().is_some()) {
+        let short_form = point && is_short_form(&word) && after.peek().is_some();
+        if !(goes_on || short_form) {
             count += 1;
             open = false;
         }
