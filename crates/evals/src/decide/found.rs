@@ -19,10 +19,10 @@ pub(super) struct Found<'a> {
 /// A share for people.
 pub(super) fn percent(share: f64) -> String {
     let hundredths = share * 100.0;
-    if hundredths.abs() >= 10.0 {
-        format!("{hundredths:.0} %")
-    } else {
-        format!("{hundredths:.1} %")
+    match hundredths.abs() {
+        few if few >= 10.0 => format!("{hundredths:.0} %"),
+        few if few >= 1.0 => format!("{hundredths:.1} %"),
+        _ => format!("{hundredths:.2} %"),
     }
 }
 
