@@ -40,9 +40,6 @@ mod subject;
 mod validate;
 mod worse;
 
-#[cfg(test)]
-mod tests;
-
 pub use ask::{Asker, Limits};
 pub use cost::{Growth, Money, Spent};
 pub use decide::{About, decide};

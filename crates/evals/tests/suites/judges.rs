@@ -2,10 +2,10 @@
 
 use super::provider::{Provider, completion};
 use super::{GOOD, app, codes, recorded, run, suite};
-use crate::{How, Releases, SuiteReport, read_judges};
 use domain::finding::{GateOutcome, Severity};
 use opsrepo::Files;
 use serde_json::{Value, json};
+use tidegate_evals::{How, Releases, SuiteReport, read_judges};
 
 /// Grades by the answers it is shown: the text after `First answer: ` and after
 /// `Second answer: `.

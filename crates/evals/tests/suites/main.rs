@@ -1,12 +1,10 @@
 //! Runs of whole suites, from recordings and from providers of the test's own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+
 mod judges;
 mod provider;
 
-use crate::{
-    EvalReport, How, Limits, Loaded, Options, Reason, Release, Releases, Results, SuiteReport,
-    evaluate, junit, record, sarif,
-};
 use connect::provider::Recordings;
 use domain::component::{Component, ComponentKind};
 use domain::finding::{GateOutcome, Severity};
@@ -18,6 +16,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_evals::{
+    EvalReport, How, Limits, Loaded, Options, Reason, Release, Releases, Results, SuiteReport,
+    evaluate, junit, record, sarif,
+};
 
 fn app() -> AppName {
     "qa".parse().unwrap()
@@ -328,7 +330,7 @@ async fn recordings_replay_until_the_release_asks_something_else() {
     let mut releases = live(&provider);
     let loaded = suite("checks:\n  - contains: cat\n", 3);
     let subject = releases.subject(&releases.candidate, domain::finding::Tier::Paid).unwrap();
-    let asker = crate::Asker::new(Limits::default(), None);
+    let asker = tidegate_evals::Asker::new(Limits::default(), None);
     let done = record(&loaded, &subject, &asker, b"", (1, false, "2026-11-21")).await;
     assert_eq!((done.new, done.kept, done.failed.len()), (3, 0, 0));
     let text = done.jsonl().unwrap();
