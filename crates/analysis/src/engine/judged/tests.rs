@@ -178,7 +178,7 @@ fn labels(seed: u64, n: u64, share: f64) -> Vec<Label> {
         let bad = uniform(seed, i, 2) < TRUTH[usize::from(candidate)];
         let answer = mix(seed ^ mix(i));
         let chosen = (answer as f64) < share * 2.0_f64.powi(64);
-        (chosen || i % 3 == 0).then(|| Label {
+        (chosen || i.is_multiple_of(3)).then(|| Label {
             side: if candidate { Side::Candidate } else { Side::Baseline },
             answer,
             signal: 0,
@@ -264,7 +264,7 @@ fn labels_decide_nothing_in_any_order_and_come_before_or_after_the_judge() {
     backwards.iter().for_each(|label| engine.label(label));
     outcomes.iter().for_each(|outcome| engine.add(outcome));
     let end = outcomes.last().unwrap().at;
-    assert_eq!(engine.look(end, &Place { step: 0, exposed: true }), [after.clone()]);
+    assert_eq!(engine.look(end, &Place { step: 0, exposed: true }), std::slice::from_ref(&after));
     // The first word on an answer stands; what is no number says nothing.
     for label in &said {
         engine.label(&Label { value: 1.0 - label.value, ..*label });
@@ -330,7 +330,7 @@ fn scores_stay_in_their_range_and_mirrors_are_mirrored() {
     let mut outcomes = named(11, rollout(11, 600));
     let mut said = labels(11, 600, 0.5);
     for outcome in &mut outcomes {
-        outcome.values[0].1 = 4.0 + outcome.values[0].1;
+        outcome.values[0].1 += 4.0;
     }
     said.iter_mut().for_each(|label| label.value = 4.5 + label.value / 2.0);
     let found = verdict_with(&score, &outcomes, &said).corrected.unwrap();
