@@ -8,6 +8,7 @@ mod common;
 use common::{House, PLAN, app, files, person, token_for};
 use domain::approval::Decision;
 use domain::change::ChangeState;
+use domain::finding::Severity;
 use domain::ids::{AppName, ChangeId, Generation};
 use domain::people::Role;
 use domain::rollout::Phase;
@@ -55,7 +56,10 @@ async fn yes(house: &House, caller: &Caller, id: ChangeId) -> Result<ChangeView,
 
 fn codes(change: &ChangeView) -> Vec<&str> {
     let gates = change.report.iter().flat_map(|report| &report.gates);
-    gates.flat_map(|gate| &gate.findings).map(|finding| finding.code.as_str()).collect()
+    let findings = gates.flat_map(|gate| &gate.findings);
+    // Warnings stop nothing; that nobody posts `rejected` yet is one of them.
+    let errors = findings.filter(|finding| finding.severity == Severity::Error);
+    errors.map(|finding| finding.code.as_str()).collect()
 }
 
 fn action(kind: &str) -> NewAction {

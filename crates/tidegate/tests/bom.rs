@@ -2,6 +2,8 @@
 //! official CycloneDX 1.6 schema, and commits, releases and components lead to
 //! each other.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+
 mod common;
 
 use common::{APP, Tide};

@@ -1,6 +1,8 @@
 //! Same prompt, same weights, one changed normalisation: caught before any user
 //! meets it. The files are those of `examples/feature-parity`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+
 mod common;
 
 use common::{APP, Tide};

@@ -44,6 +44,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Asks again and again until there is an answer.
 #[track_caller]
+#[allow(clippy::disallowed_methods, reason = "a test waits for another process")]
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
