@@ -154,10 +154,11 @@ proptest! {
             parameters: Some(&json!({"max_tokens": 10})),
             production: Some(Production { components: &before, prompt: Some(&old) }),
             files: &BTreeMap::from([("a.txt".to_owned(), file)]),
+            forbidden_terms: &["a".to_owned()],
         };
         let report = Report { commit: "c".into(), release: None, finished_at: Timestamp(0) };
         let report = run_tiers(static_gates(input), report);
-        prop_assert_eq!(report.gates.len(), 5);
+        prop_assert_eq!(report.gates.len(), 8);
         let again = run_tiers(
             static_gates(input),
             Report { commit: "c".into(), release: None, finished_at: Timestamp(0) },

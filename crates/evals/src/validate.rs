@@ -38,8 +38,14 @@ pub fn validate(files: &Files) -> Vec<(String, GateReport)> {
             parameters: None,
             production: None,
             files: &shared,
+            forbidden_terms: &[],
         };
-        let scans = [checks::gate::secrets_gate(&input), checks::gate::personal_data(&input)];
+        let scans = [
+            checks::gate::secrets_gate(&input),
+            checks::gate::personal_data(&input),
+            checks::gate::injection_gate(&input),
+            checks::gate::hidden_text(&input),
+        ];
         gates.extend(scans.map(Gate::known));
     }
     reports.push((NO_APP.to_owned(), report(gates, None)));
@@ -70,6 +76,7 @@ fn app_report(files: &Files, desired: &Desired, app: &AppName) -> GateReport {
     let components = release.map(|r| r.manifest.components.clone()).unwrap_or_default();
     let texts = texts(files, |path| belongs(path, app));
     let partials = partials(files, app);
+    let forbidden = desired.apps.get(app).map(|spec| spec.forbidden_terms.clone());
     let input = StaticInput {
         app,
         components: &components,
@@ -79,6 +86,7 @@ fn app_report(files: &Files, desired: &Desired, app: &AppName) -> GateReport {
         parameters: content(ComponentKind::Parameters),
         production: None,
         files: &texts,
+        forbidden_terms: forbidden.as_deref().unwrap_or_default(),
     };
     // The reader has told what is wrong with suites, with places.
     let (suites, _) = Loaded::all(files, app);

@@ -9,22 +9,27 @@
 //! | `contract` | tools and the schema of answers are valid JSON Schema |
 //! | `secrets` | no key, token or password is in the files |
 //! | `personal-data` | no obvious personal data is in the files |
+//! | `injection` | nothing in prompts and settings tries to steer the model away |
+//! | `hidden-text` | people see every character the model reads |
+//! | `forbidden-terms` | no word the app forbids is in the files |
 //! | `feature-parity` | data reaches the prompt in production as in evaluation |
 //!
 //! A gate that has nothing to look at is skipped and says so; it never passes
 //! for want of input.
 
-mod parity;
 mod contract;
+mod parity;
+mod safety;
 mod tiers;
 
-pub use parity::{Data, feature_parity};
 pub use contract::{Declared, contract};
+pub use parity::{Data, feature_parity};
+pub use safety::{forbidden_terms, hidden_text, injection_gate, personal_data, secrets_gate};
 pub use tiers::{Gate, Report, run_tiers, schema};
 
 use crate::lint::{self, PromptFiles};
+use crate::tokens;
 use crate::version::{self, Step};
-use crate::{pii, secrets, tokens};
 use domain::component::{Component, ComponentKind};
 use domain::finding::{Finding, GateOutcome, GateResult, Tier};
 use domain::ids::AppName;
@@ -35,8 +40,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const TEMPLATE_LINT: (&str, &str) = ("template-lint", "Variables and syntax of the prompt");
 const TOKEN_FIT: (&str, &str) = ("token-fit", "Length of the prompt against the model's window");
 const VERSION_BUMP: (&str, &str) = ("version-bump", "Versions of what changed");
-const SECRETS: (&str, &str) = ("secrets", "Keys, tokens and passwords in the files");
-const PERSONAL_DATA: (&str, &str) = ("personal-data", "Personal data in the files");
 
 /// What the static gates look at.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +62,8 @@ pub struct StaticInput<'a> {
     /// Text files the change adds or edits, by path in the ops repo. Secrets
     /// and personal data are looked for in these.
     pub files: &'a BTreeMap<String, String>,
+    /// Words the app's settings forbid (`forbidden_terms` of `app.yaml`).
+    pub forbidden_terms: &'a [String],
 }
 
 /// What serves in production.
@@ -94,8 +99,11 @@ pub fn static_gates<'a>(input: StaticInput<'a>) -> Vec<Gate<'a>> {
         Gate::new(TEMPLATE_LINT, Tier::Static, move || template_lint(&input)),
         Gate::new(TOKEN_FIT, Tier::Static, move || token_fit(&input)),
         Gate::new(VERSION_BUMP, Tier::Static, move || version_bump(&input)),
-        Gate::new(SECRETS, Tier::Static, move || secrets_gate(&input)),
-        Gate::new(PERSONAL_DATA, Tier::Static, move || personal_data(&input)),
+        Gate::new(safety::SECRETS, Tier::Static, move || secrets_gate(&input)),
+        Gate::new(safety::PERSONAL_DATA, Tier::Static, move || personal_data(&input)),
+        Gate::new(safety::INJECTION, Tier::Static, move || injection_gate(&input)),
+        Gate::new(safety::HIDDEN_TEXT, Tier::Static, move || hidden_text(&input)),
+        Gate::new(safety::FORBIDDEN_TERMS, Tier::Static, move || forbidden_terms(&input)),
     ]
 }
 
@@ -157,33 +165,6 @@ pub fn version_bump(input: &StaticInput<'_>) -> GateResult {
     }
     let summary = format!("{} changed; {}.", counted(changed, "component"), problems(&findings));
     result(VERSION_BUMP, summary, findings)
-}
-
-/// Gate `secrets`.
-pub fn secrets_gate(input: &StaticInput<'_>) -> GateResult {
-    scan_files(SECRETS, input.files, secrets::findings)
-}
-
-/// Gate `personal-data`: of prompts and settings. Recordings and reference cases
-/// (`*.jsonl`) hold what models and people really wrote, where telephone
-/// numbers and names may be the point.
-pub fn personal_data(input: &StaticInput<'_>) -> GateResult {
-    let authored = |(path, _): &(&String, &String)| !path.ends_with(".jsonl");
-    let files = input.files.iter().filter(authored).map(|(p, t)| (p.clone(), t.clone())).collect();
-    scan_files(PERSONAL_DATA, &files, pii::findings)
-}
-
-fn scan_files(
-    gate: (&str, &str),
-    files: &BTreeMap<String, String>,
-    scan: fn(&str, &str) -> Vec<Finding>,
-) -> GateResult {
-    if files.is_empty() {
-        return skipped(gate, "The change edits no text file.");
-    }
-    let findings: Vec<Finding> = files.iter().flat_map(|(path, text)| scan(path, text)).collect();
-    let summary = format!("{} searched; {}.", counted(files.len(), "file"), problems(&findings));
-    result(gate, summary, findings)
 }
 
 /// Declared variables a recording's key uses: the prompt need not.

@@ -76,19 +76,17 @@ pub(crate) fn entropy(text: &str) -> f64 {
 /// True for text that stands for a value without being one: `xxxx`, `<token>`,
 /// `${TOKEN}`, `changeme`.
 pub(crate) fn is_placeholder(value: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "xxxx",
-        "****",
-        "....",
+    const WORDS: [&str; 10] = [
         "changeme",
         "change_me",
         "placeholder",
         "redacted",
-        "your_",
-        "your-",
         "dummy",
         "insert",
         "0123456789",
+        "sample",
+        "example",
+        "fake",
     ];
     const WHOLE: [&str; 14] = [
         "test", "pass", "password", "passwd", "token", "secret", "user", "username", "example",
@@ -96,13 +94,37 @@ pub(crate) fn is_placeholder(value: &str) -> bool {
     ];
     let lower = value.to_lowercase();
     let distinct: std::collections::BTreeSet<char> = lower.chars().collect();
-    value.contains(['<', '>', '{', '}', '$', '[', ']', '%', '*', '…'])
-        && (value.starts_with(['<', '{', '$', '[', '%', '*'])
-            || value.contains("${")
-            || value.contains("$("))
+    is_masked(value)
+        || is_variable(value)
         || WORDS.iter().any(|word| lower.contains(word))
         || WHOLE.contains(&lower.as_str())
         || distinct.len() < 3
+}
+
+/// True if characters are blotted out, or the reader is asked for their own.
+pub(crate) fn is_masked(value: &str) -> bool {
+    let lower = value.to_lowercase();
+    ["xxxx", "****", "....", "your_", "your-"].iter().any(|word| lower.contains(word))
+}
+
+/// True for a reference that something fills in: `$NAME`, `%NAME%`, `<name>`,
+/// `[name]`, `{name}`, or a text with `${name}`, `$(name)` or `{{ name }}` in it.
+fn is_variable(value: &str) -> bool {
+    let named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | ':');
+    let wrapped = [("<", ">"), ("[", "]"), ("{", "}"), ("%", "%"), ("$", ""), ("*", "*")];
+    let whole = wrapped.iter().any(|(open, close)| {
+        let inner = value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inner.is_some_and(|inner| inner.chars().all(named))
+    });
+    let holds =
+        [("${", "}"), ("$(", ")"), ("{{", "}}"), ("<%", "%>")].iter().any(|(open, close)| {
+            value.match_indices(open).any(|(at, _)| {
+                let rest = value.get(at + open.len()..).unwrap_or("");
+                let inner = rest.find(close).and_then(|end| rest.get(..end));
+                inner.is_some_and(|inner| !inner.contains(['{', '}', '[', ']', '<', '>']))
+            })
+        });
+    whole || holds || value.contains('…')
 }
 
 #[cfg(test)]
@@ -131,7 +153,8 @@ mod tests {
         {
             assert!(is_placeholder(value), "{value}");
         }
-        for value in ["hunter2aB9", "P@ssw0rd$1", "6fe4476ee5a18328"] {
+        for value in ["hunter2aB9", "P@ssw0rd$1", "6fe4476ee5a18328", "a{{b}c)d${e]f(g", "$3cret!x"]
+        {
             assert!(!is_placeholder(value), "{value}");
         }
     }

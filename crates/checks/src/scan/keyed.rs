@@ -5,28 +5,13 @@
 //! `token` are frequent, and most of their places are dismissed by the byte
 //! that follows.
 
-use super::check::{entropy, is_placeholder};
+use super::check::{entropy, is_masked, is_placeholder};
 use super::{Hit, Kind};
 use std::ops::Range;
 
 /// What a telling name contains.
-pub(super) const ANCHORS: [&str; 15] = [
-    "key",
-    "secret",
-    "token",
-    "passw",
-    "pwd",
-    "passphrase",
-    "credential",
-    "creds",
-    "auth",
-    "login",
-    "bearer",
-    "apikey",
-    "_pass",
-    "dbpass",
-    "pw:",
-];
+pub(super) const ANCHORS: [&str; 10] =
+    ["key", "secret", "token", "pass", "pw", "credential", "creds", "auth", "login", "bearer"];
 
 /// Longest part of a name before and after its telling word, in bytes.
 const MAX_NAME: usize = 40;
@@ -42,18 +27,27 @@ pub(super) fn judge(text: &str, anchor: Range<usize>) -> Option<Hit> {
     let after = bytes.get(anchor.end..)?.iter().take(MAX_NAME).take_while(|b| named(b)).count();
     let end = anchor.end + after;
     // Most mentions end here: prose goes on with a word.
-    let (value, quoted) = value(text, end)?;
+    let Value { range: value, quoted, scheme } = value(text, end)?;
     let before = bytes.get(..anchor.start)?.iter().rev().take(MAX_NAME);
     let start = anchor.start - before.take_while(|b| named(b)).count();
     let name = text.get(start..end)?.trim_matches(['.', '-', '_']);
     let raw = text.get(value.clone())?;
     let trimmed = if quoted { raw } else { raw.trim_end_matches(['.', '!', '?', ':', ')', ',']) };
-    let score = score(name, trimmed, quoted)?;
+    let score = score(name, trimmed, quoted, scheme)?;
     Some(Hit::new(Kind::Secret, value.start..value.start + trimmed.len(), score))
 }
 
-/// The bytes of the value that follows a name, and whether it is in quotes.
-fn value(text: &str, end: usize) -> Option<(Range<usize>, bool)> {
+/// What follows a name.
+struct Value {
+    range: Range<usize>,
+    /// In quotes.
+    quoted: bool,
+    /// After the name of an HTTP authentication scheme.
+    scheme: bool,
+}
+
+/// The value that follows a name.
+fn value(text: &str, end: usize) -> Option<Value> {
     let mut rest = Rest { text, at: end };
     rest.skip(b"\"'`])}>", 3);
     let gap = rest.skip(b" \t", 4);
@@ -83,9 +77,28 @@ fn value(text: &str, end: usize) -> Option<(Range<usize>, bool)> {
             .iter()
             .take(MAX_VALUE)
             .take_while(|b| !b.is_ascii_whitespace() && !b"\"'`;,<>(){}[]\\".contains(b))
-            .count(),
+            .count()
+            .max(if assigned { odd_signs(bytes) } else { 0 }),
     };
-    (length >= MIN_VALUE).then_some((rest.at..rest.at + length, quote.is_some()))
+    let range = rest.at..rest.at + length;
+    (length >= MIN_VALUE).then_some(Value { range, quoted: quote.is_some(), scheme })
+}
+
+/// Length of a value without quotes whose brackets are no syntax, because they
+/// do not match: a generated password. 0 if it is not one.
+fn odd_signs(bytes: &[u8]) -> usize {
+    let length = bytes.iter().take(MAX_VALUE).take_while(|b| !b.is_ascii_whitespace()).count();
+    let value = bytes.get(..length).unwrap_or(&[]);
+    let count = |which: u8| value.iter().filter(|b| **b == which).count();
+    let apart =
+        [(b'(', b')'), (b'[', b']'), (b'{', b'}')].iter().any(|(a, b)| count(*a) != count(*b));
+    let signs: std::collections::BTreeSet<u8> = value
+        .iter()
+        .copied()
+        .filter(|b| b.is_ascii_punctuation() && !b"_-./:,;\"'".contains(b))
+        .collect();
+    let quotes = value.iter().any(|b| b"\"'`".contains(b));
+    if apart && signs.len() >= 5 && !quotes { length } else { 0 }
 }
 
 /// True if the name ends in a word after which a value may come without a
@@ -126,15 +139,22 @@ impl Rest<'_> {
     }
 }
 
-fn score(name: &str, value: &str, quoted: bool) -> Option<u8> {
+fn score(name: &str, value: &str, quoted: bool, scheme: bool) -> Option<u8> {
     let telling = telling(name)?;
     let letters = value.bytes().any(|b| b.is_ascii_alphabetic());
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let lower = value.bytes().any(|b| b.is_ascii_lowercase());
     let upper = value.bytes().skip(1).any(|b| b.is_ascii_uppercase());
     let signs = value.bytes().filter(|b| b.is_ascii_punctuation() && !b"-_.".contains(b)).count();
-    let mixed = digits >= 1 || quoted && (lower && upper || signs >= 2);
+    let long = value.len() >= 20 && value.bytes().all(|b| b.is_ascii_alphanumeric());
+    let mixed = digits >= 1 || quoted && (lower && upper || signs >= 2) || signs >= 5 || long;
+    // Amazon's secrets are known by their length alone.
+    let amazon = quoted && value.len() == 40 && words(name).iter().any(|w| w == "aws");
     let enough = match telling {
+        _ if amazon && !value.contains(['-', '.', ' ']) && !is_masked(value) => return Some(75),
+        _ if scheme && value.len() >= 12 && (digits >= 1 || lower && upper) => {
+            letters && entropy(value) >= 2.75
+        }
         Telling::Password => value.len() >= 7 && mixed && letters && entropy(value) >= 2.5,
         Telling::Key => value.len() >= 16 && digits >= 2 && letters && entropy(value) >= 3.0,
         Telling::Perhaps => value.len() >= 32 && digits >= 4 && letters && entropy(value) >= 3.0,
@@ -187,7 +207,10 @@ fn telling(name: &str) -> Option<Telling> {
         return None;
     }
     let has = |word: &str| words.iter().any(|w| w == word);
-    if ["password", "passwd", "pwd", "passphrase", "passwrd"].iter().any(|w| has(w)) {
+    if ["password", "passwd", "pwd", "passphrase", "passwrd", "pass", "pw", "pswd"]
+        .iter()
+        .any(|w| has(w))
+    {
         return Some(Telling::Password);
     }
     let of_key = [

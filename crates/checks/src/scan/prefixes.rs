@@ -5,7 +5,7 @@
 //! the providers' own, as the public rule sets of gitleaks (MIT) and
 //! detect-secrets (Apache-2.0) record them.
 
-use super::check::{entropy, is_placeholder};
+use super::check::{entropy, is_masked};
 use super::sweep::Wake;
 use super::{Hit, Kind};
 
@@ -56,7 +56,7 @@ struct Prefix {
     tail: (usize, usize),
     /// What the tail ends with.
     end: &'static str,
-    /// Whether tails without variety are stand-ins.
+    /// Whether a tail needs variety.
     varied: bool,
 }
 
@@ -95,9 +95,9 @@ impl Prefix {
         let joins = rest.get(tail.len()).is_some_and(joined);
         let least = if tail.len() < LONG_TAIL { MIN_ENTROPY } else { MIN_LONG_ENTROPY };
         let dull = self.varied && entropy(tail) < least;
-        let stand_in = is_placeholder(tail) || tail.ends_with("EXAMPLE") && self.varied;
+        let stand_in = is_masked(tail) || tail.ends_with("EXAMPLE");
         let range = start..from + tail.len();
-        (!joins && !dull && (!self.varied || !stand_in)).then(|| Hit::new(Kind::ApiKey, range, 95))
+        (!joins && !dull && !stand_in).then(|| Hit::new(Kind::ApiKey, range, 95))
     }
 }
 
@@ -126,10 +126,10 @@ use Alphabet::{Alnum, Base32, Base64, Hex, Upper, Word};
 static PREFIXES: &[Prefix] = &[
     // Amazon
     sure("A3T", Base32, 17, 17),
-    key("AKIA", Upper, 16, 16),
-    key("ASIA", Upper, 16, 16),
-    key("ABIA", Upper, 16, 16),
-    key("ACCA", Upper, 16, 16),
+    sure("AKIA", Upper, 16, 16),
+    sure("ASIA", Upper, 16, 16),
+    sure("ABIA", Upper, 16, 16),
+    sure("ACCA", Upper, 16, 16),
     key("ABSK", Base64, 109, 271),
     key("bedrock-api-key-", Base64, 60, MAX_TAIL),
     // Model providers

@@ -39,7 +39,7 @@ struct Shape {
 }
 
 /// Shapes near a telling word.
-static NEAR: [Shape; 14] = [
+static NEAR: [Shape; 16] = [
     Shape {
         kind: Kind::PrivateKey,
         words: &["private key"],
@@ -50,8 +50,8 @@ static NEAR: [Shape; 14] = [
     Shape {
         kind: Kind::PrivateKey,
         words: &["putty-user-key-file-"],
-        reach: (0, 120),
-        pattern: r"PuTTY-User-Key-File-[23]: ?[a-z0-9-]{3,40}",
+        reach: (0, 4),
+        pattern: r"PuTTY-User-Key-File-[23]",
         judge: |_| Verdict::score(90),
     },
     Shape {
@@ -99,6 +99,23 @@ static NEAR: [Shape; 14] = [
         reach: (220, 220),
         pattern: r"\bsk-[A-Za-z0-9_-]{20,200}T3BlbkFJ[A-Za-z0-9_-]{20,200}",
         judge: |_| Verdict::score(97),
+    },
+    Shape {
+        kind: Kind::ApiKey,
+        words: &["hooks.slack.com/services/"],
+        reach: (0, 120),
+        pattern: r"services/T[A-Za-z0-9_]{7,20}/B[A-Za-z0-9_]{7,20}/[A-Za-z0-9_]{16,40}",
+        judge: |caught| {
+            let shown = caught.value().ends_with("XXXX");
+            if shown { None } else { Verdict::score(90) }
+        },
+    },
+    Shape {
+        kind: Kind::ApiKey,
+        words: &["api.softlayer.com/soap/"],
+        reach: (0, 120),
+        pattern: r"soap/v3(?:\.1)?/(?P<v>[0-9a-f]{64})(?-u:\b)",
+        judge: |_| Verdict::score(90),
     },
     Shape {
         kind: Kind::Secret,

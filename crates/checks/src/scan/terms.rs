@@ -25,15 +25,15 @@ impl std::fmt::Debug for Terms {
 }
 
 impl Terms {
-    /// From a list. Empty terms, those over [`MAX_TERM_BYTES`] and those after
-    /// the first [`MAX_TERMS`] are left out: the reader of the settings refuses
-    /// such lists before.
+    /// From a list, or from two. Empty terms, those over [`MAX_TERM_BYTES`] and
+    /// those after twice [`MAX_TERMS`] are left out: the reader of the settings
+    /// refuses such lists before.
     pub fn new<'a>(terms: impl IntoIterator<Item = &'a str>) -> Self {
         let terms: Vec<&str> = terms
             .into_iter()
             .map(str::trim)
             .filter(|t| !t.is_empty() && t.len() <= MAX_TERM_BYTES)
-            .take(MAX_TERMS)
+            .take(2 * MAX_TERMS)
             .collect();
         if terms.is_empty() {
             return Self::default();

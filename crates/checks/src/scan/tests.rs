@@ -23,6 +23,17 @@ fn secrets_are_found_with_their_extent() {
             Kind::ApiKey,
             key("AKIA", "Q3VN8XKE1RTYB6MH"),
         ),
+        (
+            format!("bot_pass: {}", "a{b}}c)d$e[f(g!h^i"),
+            Kind::Secret,
+            "a{b}}c)d$e[f(g!h^i".to_owned(),
+        ),
+        (format!("aws_secret = '{}'", "e".repeat(40)), Kind::Secret, "e".repeat(40)),
+        (
+            format!("curl -H 'X-Api-Token: Bearer {}'", &tail[..14]),
+            Kind::Secret,
+            tail[..14].to_owned(),
+        ),
         (format!("db_password: \"{}\"", &tail[..10]), Kind::Secret, tail[..10].to_owned()),
         (format!("{{\"clientSecret\":\"{tail}\"}}"), Kind::Secret, tail.to_owned()),
         (format!("Authorization: Bearer {tail}"), Kind::Secret, tail.to_owned()),
@@ -54,6 +65,10 @@ fn mentions_of_secrets_are_no_secrets() {
         "keyword: \"summaries-of-2024-reports\"",
         "-----BEGIN PUBLIC KEY-----",
         "max_tokens: 4096",
+        "password = get(config[user])",
+        "The bearer authentication scheme, and basic authentication too.",
+        "password: \"${DB_PASSWORD}\"",
+        "passenger: \"Mr Smith in 12A\"",
     ] {
         assert_eq!(found(text), [], "{text}");
     }

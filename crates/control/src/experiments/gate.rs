@@ -68,6 +68,8 @@ fn judge(app: &AppName, variant: &Release, beside: &Beside<'_>) -> Vec<Finding> 
         parameters: content(ComponentKind::Parameters),
         production: beside.production,
         files: beside.files,
+        // The gate of the whole change looks for these.
+        forbidden_terms: &[],
     };
     let gates = [template_lint(&input), token_fit(&input), version_bump(&input)];
     gates.into_iter().flat_map(|gate| gate.findings).collect()

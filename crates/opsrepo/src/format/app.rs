@@ -3,6 +3,7 @@
 
 use super::release::{Inline, not_canonical};
 use super::{Fault, Format, prompt::PromptSpec, release::ReleaseSpec};
+use checks::scan::terms::{MAX_TERM_BYTES, MAX_TERMS};
 use domain::approval::Requirement;
 use domain::experiment::ExperimentPolicy;
 use domain::fallback::Fallback;
@@ -64,6 +65,8 @@ pub struct AppSpec {
     pub timeout: Span,
     /// Largest number of retries of a failed call before the first byte.
     pub retries: u32,
+    /// Words that prompts, examples and settings must not say.
+    pub forbidden_terms: Vec<String>,
     /// The contract of the answers, if there is one.
     pub answer: Option<Inline>,
     /// `release.yaml`; absent if missing or faulty.
@@ -119,6 +122,8 @@ pub(crate) struct AppFile {
     pub(crate) timeout: Span,
     #[serde(default = "default_retries")]
     pub(crate) retries: u32,
+    #[serde(default)]
+    pub(crate) forbidden_terms: Vec<String>,
 }
 
 /// One line of `approvals`.
@@ -233,6 +238,7 @@ impl Format for AppFile {
                 format!("write a number from 0 to {MAX_RETRIES}"),
             ));
         }
+        faults.extend(unusable_terms(&self.forbidden_terms));
         if self.timeout == Span::ZERO || self.timeout > MAX_TIMEOUT {
             faults.push(Fault::new(
                 "timeout",
@@ -255,6 +261,38 @@ impl Format for AppFile {
         }
         faults
     }
+}
+
+/// Terms that no text could be searched for.
+fn unusable_terms(terms: &[String]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if terms.len() > MAX_TERMS {
+        faults.push(Fault::new(
+            "forbidden_terms",
+            "out_of_range",
+            format!(
+                "`forbidden_terms` has {} terms; at most {MAX_TERMS} are searched for",
+                terms.len()
+            ),
+            "keep those that matter",
+        ));
+    }
+    for (i, term) in terms.iter().enumerate() {
+        let is = match term.trim().len() {
+            0 => "is empty".to_owned(),
+            n if n > MAX_TERM_BYTES => {
+                format!("has {n} bytes; at most {MAX_TERM_BYTES} are searched for")
+            }
+            _ => continue,
+        };
+        faults.push(Fault::new(
+            format!("forbidden_terms[{i}]"),
+            "out_of_range",
+            format!("this term {is}"),
+            "write a word or a short phrase",
+        ));
+    }
+    faults
 }
 
 /// True if templates can use this as a variable. `message` is taken: it is the

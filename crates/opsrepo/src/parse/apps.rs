@@ -86,6 +86,7 @@ impl Reader<'_> {
             on_error: app.on_error,
             timeout: app.timeout,
             retries: app.retries,
+            forbidden_terms: app.forbidden_terms,
             answer: app.answer,
             release,
             prompts,
