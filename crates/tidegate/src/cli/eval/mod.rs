@@ -2,6 +2,7 @@
 //! server, and record answers for them.
 
 mod bar;
+mod import;
 mod releases;
 mod say;
 
@@ -35,6 +36,8 @@ pub enum Eval {
     Run(Box<RunArgs>),
     /// Ask the real provider once and keep its answers for ever
     Record(Box<RecordArgs>),
+    /// Turn another tool's tests into a suite
+    Import(import::ImportArgs),
 }
 
 /// Which apps and suites.
@@ -161,6 +164,7 @@ pub async fn run(run: &Run, verb: Eval) -> Result<Exit, Failure> {
     match verb {
         Eval::Run(args) => run_suites(run, *args).await,
         Eval::Record(args) => record_suites(run, &args).await,
+        Eval::Import(args) => import::run(run, &args),
     }
 }
 
