@@ -290,7 +290,9 @@ impl Judged {
         let components = release.map(|r| r.manifest.components.clone()).unwrap_or_default();
         let files = self.changed_texts();
         let partials = self.partial_paths();
-        let forbidden = self.forbidden_terms();
+        // Taking a word off the list and saying it are two changes.
+        let mut forbidden = self.subject.base.forbidden_terms(&self.app);
+        forbidden.extend(self.subject.desired.forbidden_terms(&self.app));
         let input = StaticInput {
             app: &self.app,
             components: &components,
@@ -382,13 +384,6 @@ impl Judged {
             declared(ComponentKind::Tools, &tools_file),
             declared(ComponentKind::Answer, &answer_file),
         )
-    }
-
-    /// What it may not say, by the lists before and after it: taking a word off
-    /// the list and saying it are two changes.
-    fn forbidden_terms(&self) -> Vec<String> {
-        let lists = [&self.subject.base, &self.subject.desired].map(|d| d.apps.get(&self.app));
-        lists.into_iter().flatten().flat_map(|app| app.forbidden_terms.clone()).collect()
     }
 
     /// Where the partials that templates name lie; those of the app win.

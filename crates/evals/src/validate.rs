@@ -76,7 +76,7 @@ fn app_report(files: &Files, desired: &Desired, app: &AppName) -> GateReport {
     let components = release.map(|r| r.manifest.components.clone()).unwrap_or_default();
     let texts = texts(files, |path| belongs(path, app));
     let partials = partials(files, app);
-    let forbidden = desired.apps.get(app).map(|spec| spec.forbidden_terms.clone());
+    let forbidden = desired.forbidden_terms(app);
     let input = StaticInput {
         app,
         components: &components,
@@ -86,7 +86,7 @@ fn app_report(files: &Files, desired: &Desired, app: &AppName) -> GateReport {
         parameters: content(ComponentKind::Parameters),
         production: None,
         files: &texts,
-        forbidden_terms: forbidden.as_deref().unwrap_or_default(),
+        forbidden_terms: &forbidden,
     };
     // The reader has told what is wrong with suites, with places.
     let (suites, _) = Loaded::all(files, app);

@@ -91,6 +91,11 @@ impl Desired {
             .collect()
     }
 
+    /// What texts of this app must not say; nothing if there is no such app.
+    pub fn forbidden_terms(&self, app: &AppName) -> Vec<String> {
+        self.apps.get(app).map(|spec| spec.forbidden_terms.clone()).unwrap_or_default()
+    }
+
     /// What is wrong with the files this app depends on.
     pub fn findings(&self, app: &AppName) -> Vec<Finding> {
         let paths = self.dependencies(app);
