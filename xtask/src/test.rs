@@ -88,7 +88,9 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
                 score.step("bench scanners --quality", || bench::scanners::quality(&data));
                 score.step("bench canaries", || bench::canaries::all(&data));
             }
-            None => println!("\n== bench scanners and canaries: no data folder given (`--data DIR`)"),
+            None => {
+                println!("\n== bench scanners and canaries: no data folder given (`--data DIR`)")
+            }
         }
     }
 

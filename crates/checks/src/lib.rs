@@ -21,8 +21,8 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
-mod finding;
 pub mod features;
+mod finding;
 pub mod gate;
 pub mod lint;
 pub mod model_entry;

@@ -1,8 +1,8 @@
 //! Personal data in a text.
 
-use crate::scan::{self, Hit, Kind, REPORT_FROM};
 use crate::finding::finding;
 use crate::redact;
+use crate::scan::{self, Hit, Kind, REPORT_FROM};
 use crate::source::Source;
 use domain::finding::{Finding, Severity};
 

@@ -1,8 +1,8 @@
 //! Secrets in a text: passwords, keys and tokens.
 
-use crate::scan::{self, Hit, REPORT_FROM};
 use crate::finding::finding;
 use crate::redact;
+use crate::scan::{self, Hit, REPORT_FROM};
 use crate::source::Source;
 use domain::finding::{Finding, Severity};
 

@@ -3,9 +3,9 @@
 
 use crate::Control;
 use crate::caller::Caller;
-use crate::releases::release_view;
 use crate::problem::{Problem, ProblemKind};
 use crate::records::{ReleaseRecord, RolloutRecord};
+use crate::releases::release_view;
 use crate::views::{FeedbackView, WhyView};
 use domain::ids::{ReleaseId, RequestId};
 use domain::manifest::diff;

@@ -191,8 +191,7 @@ async fn a_fallback_that_could_not_answer_is_refused() {
     house.control.look().await;
     let change = house.control.change(&house.ana(), id).await.unwrap();
     let gates = change.report.unwrap().gates;
-    let errors =
-        gates.iter().flat_map(|g| &g.findings).filter(|f| f.severity == Severity::Error);
+    let errors = gates.iter().flat_map(|g| &g.findings).filter(|f| f.severity == Severity::Error);
     let found: Vec<_> = errors.map(|f| f.code.as_str()).collect();
     assert_eq!((change.state, found), (ChangeState::NeedsFixes, vec!["bad_fallback"]));
 }

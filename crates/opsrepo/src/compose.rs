@@ -113,14 +113,16 @@ impl Desired {
             ),
         ]);
         if let Some(name) = &release.feature_view {
-            let view = self.views.get(name).ok_or_else(|| missing(&format!("feature view `{name}`")))?;
+            let view =
+                self.views.get(name).ok_or_else(|| missing(&format!("feature view `{name}`")))?;
             let (name, version) = (name.clone(), view.version.clone());
             let content = json(app, &view.content)?;
             let component = ResolvedComponent { name, version, content };
             components.insert(ComponentKind::FeatureView, component);
         }
         if let Some(name) = &release.index {
-            let index = self.indexes.get(name).ok_or_else(|| missing(&format!("index `{name}`")))?;
+            let index =
+                self.indexes.get(name).ok_or_else(|| missing(&format!("index `{name}`")))?;
             let (name, version) = (name.clone(), index.version.clone());
             let content = json(app, &index.content)?;
             let component = ResolvedComponent { name, version, content };

@@ -108,8 +108,7 @@ impl Desired {
 
     fn data(&self, release: &ReleaseSpec) -> BTreeSet<String> {
         let view = release.feature_view.iter();
-        let samples =
-            view.clone().filter_map(|name| self.views.get(name)?.samples_file.clone());
+        let samples = view.clone().filter_map(|name| self.views.get(name)?.samples_file.clone());
         let views = view.map(|name| format!("features/{name}.yaml"));
         let indexes = release.index.iter().map(|name| format!("indexes/{name}.yaml"));
         views.chain(samples).chain(indexes).collect()

@@ -29,9 +29,11 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
         Some((verb, rest)) if verb == "gateway" => gateway::run(rest),
         Some((verb, rest)) if verb == "scanners" => scanners::run(rest),
         Some((verb, rest)) if verb == "verdicts" => verdicts::run(rest),
-        Some((verb, _)) if verb != "--help" && verb != "-h" => {
-            Err(crate::args::unknown("benchmark", verb, &["canaries", "gateway", "scanners", "verdicts"]))
-        }
+        Some((verb, _)) if verb != "--help" && verb != "-h" => Err(crate::args::unknown(
+            "benchmark",
+            verb,
+            &["canaries", "gateway", "scanners", "verdicts"],
+        )),
         _ => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

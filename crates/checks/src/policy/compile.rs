@@ -162,7 +162,8 @@ impl<'a> Reader<'a> {
                 return (Policies::default(), self.findings);
             }
         };
-        let result = Validator::new(schema.clone()).validate(&self.policies.set, ValidationMode::Strict);
+        let result =
+            Validator::new(schema.clone()).validate(&self.policies.set, ValidationMode::Strict);
         let mut bad: Vec<String> = Vec::new();
         for error in result.validation_errors() {
             let id: &str = error.policy_id().as_ref();

@@ -20,8 +20,8 @@ pub(super) fn of(
     let action = uid("Action", action.key())?;
     let context = Context::from_json_value(context(facts), Some((schema, &action)))
         .map_err(|e| e.to_string())?;
-    let entities = Entities::from_json_value(entities(who, facts), Some(schema))
-        .map_err(|e| e.to_string())?;
+    let entities =
+        Entities::from_json_value(entities(who, facts), Some(schema)).map_err(|e| e.to_string())?;
     let (principal, resource) = (uid("Person", &who.name)?, uid("App", &facts.app.name)?);
     let request = Request::new(principal, action, resource, context, Some(schema))
         .map_err(|e| e.to_string())?;

@@ -65,8 +65,7 @@ pub enum Release {
 pub async fn run(run: &Run, verb: Release) -> Result<Exit, Failure> {
     match verb {
         Release::List { app, commit, with, paging } => {
-            let only =
-                [("app", app.map(String::from)), ("commit", commit), ("component", with)];
+            let only = [("app", app.map(String::from)), ("commit", commit), ("component", with)];
             list(run, &only, &paging).await
         }
         Release::Get { release } => {
