@@ -20,6 +20,7 @@ mod cases;
 mod rules;
 
 pub use cases::{CaseIds, CaseReader};
+pub(crate) use rules::is_cases_file;
 
 use super::Fault;
 use crate::yaml;

@@ -93,10 +93,10 @@ impl Rules for Suite {
         let mut seen = BTreeSet::new();
         for (i, file) in self.files.iter().enumerate() {
             let field = format!("files[{i}]");
-            if !is_path_inside(file) || !file.ends_with(".jsonl") {
+            if !is_cases_file(file) {
                 faults.push(Fault::new(
                     field,
-                    "bad_path",
+                    "bad_file_name",
                     format!("`{file}` is no file of cases in the suite's folder"),
                     "write a path from this folder that ends in `.jsonl`, for example `golden/first.jsonl`",
                 ));
@@ -295,9 +295,9 @@ pub(super) fn duplicate(field: &str, id: &str) -> Fault {
     )
 }
 
-/// True for a path that stays in its folder.
-fn is_path_inside(path: &str) -> bool {
-    !path.is_empty()
+/// True for the path of a JSONL file that stays in the suite's folder.
+pub(crate) fn is_cases_file(path: &str) -> bool {
+    path.ends_with(".jsonl")
         && !path.contains(['\\', '\0', ':'])
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
