@@ -56,7 +56,7 @@ fn a_bill_of_materials_is_valid_and_leads_both_ways() {
     };
     let view = tide.run("ana", ["release", "get", &release, "-o", "json"]).ok().json();
     let commit = view["commit"].as_str().unwrap();
-    assert_eq!(ids(&["--commit", &commit[..8]]), [release.clone()]);
+    assert_eq!(ids(&["--commit", &commit[..8]]), std::slice::from_ref(&release));
     let model = &view["manifest"]["components"]["model"];
     let label =
         format!("model:{}@{}", model["name"].as_str().unwrap(), model["version"].as_str().unwrap());

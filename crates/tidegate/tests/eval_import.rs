@@ -1,6 +1,8 @@
 //! `eval import`: tests of promptfoo become a suite that reads, and nothing is
 //! overwritten.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
