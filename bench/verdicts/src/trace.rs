@@ -278,7 +278,11 @@ impl<'a> Trace<'a> {
                     let c = world.correlation;
                     z = c.sqrt() * shared + (1.0 - c).sqrt() * z;
                 }
-                if let Some((inputs, c)) = common {
+                if let Some((inputs, c)) = common.filter(|_| sampler.is_rate()) {
+                    // The latent correlation of two rare events is far above
+                    // their own: a share of the inputs decides alone.
+                    z = if self.rng.uniform() < c { inputs[i] } else { z };
+                } else if let Some((inputs, c)) = common {
                     z = c.sqrt() * inputs[i] + (1.0 - c).sqrt() * z;
                 }
                 sampler.value(worse, level, z)

@@ -30,6 +30,12 @@ pub const SILENT_AFTER: f64 = 13.8;
 /// Evidence at which a rate's and another signal's risk begins to be spent.
 const RATE_ONSET: f64 = 1.0;
 const VALUE_ONSET: f64 = 4.0;
+/// What the difference of two answers to one input counts beside the place of
+/// one answer. What both share cancels: at a correlation of one half a unit of
+/// it says twice as much about a difference as a unit of a single answer, and
+/// sums of scores are sharpest when each counts by what it says. Where harm of
+/// one size shows in less evidence, spending must set in earlier, too.
+const PAIR_WEIGHT: i32 = 2;
 /// A candidate whose numbers lean towards harm as much as they would by chance
 /// in this share of the looks, over all signals, is not promoted at such a look.
 const LEANING: f64 = 0.15;
@@ -422,7 +428,7 @@ impl SignalState {
         let key = tests.sticky.then_some(draws);
         let bad = |value| badness(self.signal.kind, self.signal.worse, value);
         let worse = self.scorer.difference(bad(candidate), bad(control), outcome.segment);
-        tests.worse.toss(key, 0.5, worse.abs(), worse > 0);
+        tests.worse.toss(key, 0.5, PAIR_WEIGHT * worse.abs(), worse > 0);
         let worst = candidate.max(control);
         let Some(margin) = margin_for(&self.margin, self.failures_judged, worst) else {
             return Some(other);
@@ -432,7 +438,7 @@ impl SignalState {
             (margin.forgiven(candidate, true), margin.forgiven(control, false));
         let (coin, fewer) =
             margin.pair_coin(forgiven, forgiven_control, discordant, outcome.segment);
-        tests.not_worse.toss(key, coin.p, coin.score, fewer);
+        tests.not_worse.toss(key, coin.p, PAIR_WEIGHT * coin.score, fewer);
         Some(other)
     }
 
