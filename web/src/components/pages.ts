@@ -1,0 +1,22 @@
+// The pages of the navigation, with their letters.
+import {
+  IconAlertTriangle,
+  IconGitPullRequest,
+  IconHome,
+  IconListSearch,
+  IconPackage,
+  IconQuestionMark,
+  IconSettings,
+  IconWaveSine,
+} from '@tabler/icons-react';
+
+export const PAGES = [
+  { to: '/', key: 'home', letter: 'a', icon: IconHome },
+  { to: '/changes', key: 'changes', letter: 'c', icon: IconGitPullRequest },
+  { to: '/live', key: 'live', letter: 'l', icon: IconWaveSine },
+  { to: '/incidents', key: 'incidents', letter: 'i', icon: IconAlertTriangle },
+  { to: '/releases', key: 'releases', letter: 'r', icon: IconPackage },
+  { to: '/why', key: 'why', letter: 'w', icon: IconQuestionMark },
+  { to: '/audit', key: 'audit', letter: 'u', icon: IconListSearch },
+  { to: '/settings', key: 'settings', letter: 's', icon: IconSettings },
+] as const;

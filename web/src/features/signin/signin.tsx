@@ -1,0 +1,109 @@
+// Signing in: by a one-time link, a name and password, or a token.
+import { Anchor, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { useDocumentTitle } from '@mantine/hooks';
+import { useQueryClient } from '@tanstack/react-query';
+import { useNavigate, useRouterState } from '@tanstack/react-router';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
+import { ProblemBox, Waiting } from '../../components/load.tsx';
+import { t } from '../../lib/i18n.ts';
+import { SESSION_KEY, signIn } from '../../lib/session.tsx';
+
+export function SignIn() {
+  useDocumentTitle(`${t('signin.title')} - Tidegate`);
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const location = useRouterState({ select: (s) => s.location });
+  const [way, setWay] = useState<'password' | 'token'>('password');
+  const [error, setError] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+  const code = new URLSearchParams(location.searchStr).get('code');
+  const posted = useRef(false);
+
+  const enter = async (body: Record<string, string>) => {
+    setBusy(true);
+    setError(null);
+    try {
+      const session = await signIn(body);
+      client.clear();
+      client.setQueryData(SESSION_KEY, session);
+      if (location.pathname.endsWith('/signin')) await navigate({ to: '/', replace: true });
+    } catch (e) {
+      setError(e);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const enterByCode = useRef(enter);
+  useEffect(() => {
+    if (!code || posted.current) return;
+    // A one-time code works once, and effects may run twice.
+    posted.current = true;
+    void enterByCode.current({ code });
+  }, [code]);
+
+  const submit = (e: FormEvent<HTMLFormElement>) => {
+    e.preventDefault();
+    const form = new FormData(e.currentTarget);
+    const word = (name: string) => String(form.get(name) ?? '').trim();
+    void enter(way === 'token' ? { token: word('token') } : { login: word('login'), password: word('password') });
+  };
+
+  return (
+    <Stack component="main" p="lg" maw={440} mx="auto" mt="8vh" gap="lg">
+      <div>
+        <Title order={1} size="h2">
+          {t('signin.title')}
+        </Title>
+        <Text c="dimmed">{t('signin.what')}</Text>
+      </div>
+      {error !== null && <ProblemBox error={error} />}
+      {code && busy ? (
+        <Waiting lines={2} />
+      ) : (
+        <Paper withBorder p="lg">
+          <form onSubmit={submit}>
+            <Stack>
+              {way === 'password' ? (
+                <>
+                  <TextInput name="login" label={t('signin.login')} autoComplete="username" required withAsterisk={false} />
+                  <PasswordInput
+                    name="password"
+                    label={t('signin.password')}
+                    autoComplete="current-password"
+                    required
+                    withAsterisk={false}
+                    visibilityToggleButtonProps={{ 'aria-label': t('signin.show'), tabIndex: 0 }}
+                  />
+                </>
+              ) : (
+                <PasswordInput
+                  name="token"
+                  label={t('signin.token')}
+                  description={t('signin.token_help')}
+                  autoComplete="off"
+                  required
+                  withAsterisk={false}
+                  visibilityToggleButtonProps={{ 'aria-label': t('signin.show'), tabIndex: 0 }}
+                />
+              )}
+              <Button type="submit" loading={busy}>
+                {t('signin.submit')}
+              </Button>
+              <Anchor
+                component="button"
+                type="button"
+                size="sm"
+                onClick={() => setWay(way === 'token' ? 'password' : 'token')}
+              >
+                {way === 'token' ? t('signin.by_password') : t('signin.by_token')}
+              </Anchor>
+            </Stack>
+          </form>
+        </Paper>
+      )}
+      <Text size="sm" c="dimmed">
+        {t('signin.help')}
+      </Text>
+    </Stack>
+  );
+}

@@ -1,0 +1,68 @@
+// Who is signed in. The server decides what they may do; roles here only choose what to offer first.
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { createContext, useContext, useEffect, type ReactNode } from 'react';
+import { Problem, call, get, setCsrf, whenSignedOut } from '../api/client.ts';
+import type { Session, WhoAmI } from '../api/types.ts';
+
+const Context = createContext<Session | null>(null);
+
+/** The session, or `null` when nobody is signed in. */
+export async function readSession(): Promise<Session | null> {
+  try {
+    const session = await get<Session>('session');
+    setCsrf(session.csrf);
+    return session;
+  } catch (e) {
+    if (!(e instanceof Problem)) throw e;
+    if (e.status === 401) return null;
+    // The dev server signs requests in with a token of its own; then there is no cookie.
+    if (import.meta.env.DEV && e.status === 404) return fromToken(await get<WhoAmI>('whoami'));
+    throw e;
+  }
+}
+
+function fromToken(who: WhoAmI): Session {
+  return {
+    person: { id: who.person.name, name: who.person.display || who.person.name, roles: who.person.roles },
+    csrf: '',
+    installation: { name: who.origin, environment: who.environment },
+  };
+}
+
+export const SESSION_KEY = ['session'];
+
+export function useSessionQuery() {
+  return useQuery({ queryKey: SESSION_KEY, queryFn: readSession, staleTime: Infinity, retry: false });
+}
+
+/** Gives the session to everything below. */
+export function SessionProvider({ session, children }: { session: Session; children: ReactNode }) {
+  const client = useQueryClient();
+  useEffect(() => {
+    whenSignedOut(() => client.setQueryData(SESSION_KEY, null));
+  }, [client]);
+  return <Context.Provider value={session}>{children}</Context.Provider>;
+}
+
+export function useSession(): Session {
+  const session = useContext(Context);
+  if (!session) throw new Error('used outside of a session');
+  return session;
+}
+
+export const hasRole = (session: Session, ...roles: string[]) =>
+  session.person.roles.some((role) => roles.includes(role));
+
+export async function signIn(body: Record<string, string>): Promise<Session> {
+  const session = await call<Session>('POST', 'session', { body });
+  setCsrf(session.csrf);
+  return session;
+}
+
+export async function viewAs(person: string): Promise<Session> {
+  const session = await call<Session>('POST', 'session/as', { body: { person } });
+  setCsrf(session.csrf);
+  return session;
+}
+
+export const signOut = () => call<void>('DELETE', 'session');
