@@ -28,11 +28,24 @@ impl FromRequestParts<Api> for Signed {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let secret = secret(&parts.headers)?;
-        let source =
-            parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
-        Ok(Self(api.control.authenticate(&secret, source).await?))
+        let source = source(parts);
+        // Who shows a token means it, whatever cookies the program keeps.
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let secret = secret(&parts.headers)?;
+            return Ok(Self(api.control.authenticate(&secret, source).await?));
+        }
+        let Some(cookie) = crate::session::cookie(&parts.headers) else {
+            return Err(not_signed_in("this needs a token").into());
+        };
+        let session = api.control.authenticate_session(&cookie, source).await?;
+        crate::session::must_be_own_page(&parts.method, &parts.headers, &session)?;
+        Ok(Self(session.caller))
     }
+}
+
+/// The address a request came from.
+pub(crate) fn source(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string())
 }
 
 /// The token of a request: `Bearer`, or the password of `Basic` as git sends it.

@@ -6,9 +6,10 @@ use crate::problem::{ApiError, finish};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use control::Config;
 use control::problem::{Problem, ProblemKind};
 use domain::ids::RequestId;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
 /// The layer.
@@ -16,8 +17,9 @@ pub(crate) async fn around(State(api): State<Api>, request: Request, next: Next)
     let id = request_id();
     let begin = Instant::now();
     let method = request.method().clone();
+    let git = request.uri().path().starts_with("/git/");
     let route = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
-    let response = if foreign(&method, request.headers()) {
+    let response = if foreign(&method, request.headers(), api.control.config()) {
         ApiError::from(Problem::new(
             ProblemKind::NotAllowed,
             "foreign_origin",
@@ -39,6 +41,12 @@ pub(crate) async fn around(State(api): State<Api>, request: Request, next: Next)
         ms = begin.elapsed().as_millis(),
         "answered"
     );
+    if status == StatusCode::UNAUTHORIZED {
+        // Git asks for a password only when told how; a browser that is told the
+        // same puts its own dialog before the page.
+        let how = if git { "Basic realm=\"Tidegate\", charset=\"UTF-8\"" } else { "Bearer" };
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(how));
+    }
     head(response.headers_mut(), &id);
     response
 }
@@ -52,28 +60,37 @@ fn request_id() -> String {
 }
 
 /// True for a write a browser sends for a page of another origin. Programs send
-/// no `Origin`; a browser always does when it writes.
-fn foreign(method: &Method, headers: &HeaderMap) -> bool {
+/// no `Origin`; a browser always does when it writes. Our own is the one this
+/// request was sent to, and behind a proxy that calls us by another name, the
+/// one people were told.
+fn foreign(method: &Method, headers: &HeaderMap, config: &Config) -> bool {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
     }
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
-    let authority = origin.to_str().ok().and_then(|o| o.split_once("://")).map(|(_, rest)| rest);
-    authority.is_none() || authority != host
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if text("sec-fetch-site") == Some("cross-site") {
+        return true;
+    }
+    let Some(origin) = text("origin") else { return false };
+    let Some((_, authority)) = origin.split_once("://") else { return true };
+    let public = config.public_url.split_once("://").map(|(_, rest)| rest);
+    let public = public.and_then(|rest| rest.split('/').next());
+    Some(authority) != text("host") && Some(authority) != public
 }
 
 fn head(headers: &mut HeaderMap, id: &str) {
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
+        ("cross-origin-resource-policy", "same-origin"),
         ("referrer-policy", "no-referrer"),
         ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("cache-control", "no-store"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Pages say what they themselves need.
+        if !headers.contains_key(name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
@@ -84,26 +101,52 @@ fn head(headers: &mut HeaderMap, id: &str) {
 mod tests {
     use super::*;
 
+    /// Only the part of it that is looked at.
+    fn config() -> Config {
+        Config {
+            data: std::path::PathBuf::new(),
+            origin: String::new(),
+            public_url: "https://tide.example/ops".to_owned(),
+            gateway_url: None,
+            environment: "production".parse().unwrap(),
+            look_every: domain::units::Span::from_secs(1),
+            gateway_silence: domain::units::Span::from_secs(1),
+            clock: domain::units::Clock::new(|| domain::units::Timestamp(0)),
+            executable: std::path::PathBuf::new(),
+            prometheus: None,
+            demo: false,
+        }
+    }
+
     #[test]
     fn only_writes_of_other_origins_are_foreign() {
-        let headers = |origin: &str| {
+        let headers = |origin: &str, site: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static("tide.example:8080"));
-            if !origin.is_empty() {
-                headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
+            headers.insert(header::HOST, HeaderValue::from_static("10.0.0.1:8080"));
+            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
+                if !value.is_empty() {
+                    headers.insert(name, HeaderValue::from_str(value).unwrap());
+                }
             }
             headers
         };
-        for (method, origin, is_foreign) in [
-            (Method::POST, "", false),
-            (Method::POST, "http://tide.example:8080", false),
-            (Method::POST, "http://tide.example:8081", true),
-            (Method::POST, "https://evil.example", true),
-            (Method::POST, "null", true),
-            (Method::DELETE, "null", true),
-            (Method::GET, "https://evil.example", false),
+        for (method, origin, site, is_foreign) in [
+            (Method::POST, "", "", false),
+            (Method::POST, "", "same-origin", false),
+            (Method::POST, "", "cross-site", true),
+            (Method::POST, "http://10.0.0.1:8080", "", false),
+            (Method::POST, "http://10.0.0.1:8080", "same-origin", false),
+            (Method::POST, "https://tide.example", "same-origin", false),
+            (Method::POST, "http://10.0.0.1:8081", "", true),
+            (Method::POST, "https://evil.example", "", true),
+            (Method::POST, "https://tide.example.evil.example", "", true),
+            (Method::POST, "https://tide.example@evil.example", "", true),
+            (Method::POST, "null", "", true),
+            (Method::DELETE, "null", "", true),
+            (Method::GET, "https://evil.example", "cross-site", false),
         ] {
-            assert_eq!(foreign(&method, &headers(origin)), is_foreign, "{method} {origin}");
+            let headers = headers(origin, site);
+            assert_eq!(foreign(&method, &headers, &config()), is_foreign, "{method} {origin}");
         }
     }
 }

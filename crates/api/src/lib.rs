@@ -10,6 +10,8 @@
 //! | `/log/…` | [`log`]: the audit log as C2SP `tlog-tiles`, public |
 //! | `/git/ops.git/…` | [`git`]: git's smart protocol |
 //! | `/internal/v1/…` | [`internal`]: what gateways fetch and ship |
+//! | `/emergency` | [`emergency`]: the page that needs no JavaScript |
+//! | everything else | [`web`]: the page |
 //! | `/healthz`, `/readyz`, `/metrics` | [`health`] |
 //!
 //! What must stay true:
@@ -26,6 +28,8 @@
 mod apps;
 mod audit;
 mod changes;
+mod emergency;
+mod events;
 mod experiments;
 mod extract;
 mod git;
@@ -35,6 +39,7 @@ mod installation;
 mod internal;
 mod layer;
 mod log;
+mod patience;
 mod people;
 mod plan;
 mod problem;
@@ -42,14 +47,16 @@ mod releases;
 mod requests;
 mod rollouts;
 mod serve;
+mod session;
 mod tokens;
+mod web;
 mod words;
 
 pub use changes::STATES as CHANGE_STATES;
 pub use serve::serve;
 
 use axum::Router;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, post, put};
 use control::Control;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -60,12 +67,13 @@ pub(crate) struct Api {
     control: Arc<Control>,
     shutdown: watch::Receiver<bool>,
     counters: Arc<health::Counters>,
+    streams: events::Open,
 }
 
 /// The control port's routes over `control`. Requests that wait for news end
 /// early when `shutdown` turns true.
 pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router {
-    let api = Api { control, shutdown, counters: Arc::default() };
+    let api = Api { control, shutdown, counters: Arc::default(), streams: events::Open::default() };
     Router::new()
         .nest("/api/v1", resources())
         .nest("/log", public_log())
@@ -74,7 +82,11 @@ pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router 
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .fallback(problem::no_such_path)
+        .route("/emergency", get(emergency::page))
+        .route("/emergency/signin", post(emergency::sign_in))
+        .route("/emergency/signout", post(emergency::sign_out))
+        .route("/emergency/act", post(emergency::act))
+        .fallback(web::fallback)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(axum::middleware::from_fn_with_state(api.clone(), layer::around))
         .with_state(api)
@@ -82,6 +94,12 @@ pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router 
 
 fn resources() -> Router<Api> {
     Router::new()
+        .route(
+            "/session",
+            get(session::get).post(session::sign_in).delete(session::sign_out),
+        )
+        .route("/session/as", post(session::view_as))
+        .route("/events", get(events::listen))
         .route("/whoami", get(installation::whoami))
         .route("/git", get(installation::git))
         .route("/gateways", get(installation::gateways))
@@ -115,6 +133,8 @@ fn resources() -> Router<Api> {
         .route("/requests", get(requests::list))
         .route("/requests/{id}/explain", get(requests::explain))
         .route("/people", get(people::list).post(people::put))
+        .route("/people/{id}/password", put(session::set_password))
+        .route("/people/{id}/sign-in-code", post(session::make_code))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/audit", get(audit::list))

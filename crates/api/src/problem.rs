@@ -46,6 +46,16 @@ impl ApiError {
         Problem::new(ProblemKind::Invalid, code, detail, hint).into()
     }
 
+    /// What it says.
+    pub(crate) fn words(&self) -> (&str, &str) {
+        (&self.problem.detail, &self.problem.hint)
+    }
+
+    /// The status it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The same under another status.
     #[must_use]
     pub(crate) fn with(mut self, status: StatusCode) -> Self {
@@ -62,6 +72,7 @@ fn status(kind: ProblemKind) -> StatusCode {
         ProblemKind::Conflict => StatusCode::PRECONDITION_FAILED,
         ProblemKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemKind::Refused => StatusCode::CONFLICT,
+        ProblemKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         ProblemKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -74,6 +85,7 @@ fn title(kind: ProblemKind) -> &'static str {
         ProblemKind::Conflict => "Changed meanwhile",
         ProblemKind::Invalid => "Cannot be read",
         ProblemKind::Refused => "Refused",
+        ProblemKind::TooMany => "Too often",
         ProblemKind::Failed => "Failed",
     }
 }
@@ -85,10 +97,9 @@ pub(crate) struct Pending(Problem);
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            // Git asks for a password only when told how.
-            let ask = HeaderValue::from_static("Basic realm=\"Tidegate\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
+        if let Some(wait) = self.problem.wait {
+            let seconds = HeaderValue::from_str(&format!("{}", wait.secs().ceil()));
+            seconds.ok().and_then(|s| response.headers_mut().insert(header::RETRY_AFTER, s));
         }
         response.extensions_mut().insert(Pending(self.problem));
         response

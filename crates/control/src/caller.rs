@@ -16,6 +16,8 @@ pub struct Caller {
     pub person: Person,
     /// Network address, for the audit log.
     pub source: Option<String>,
+    /// The browser session, if there is one.
+    pub session: Option<String>,
 }
 
 impl Caller {
@@ -84,7 +86,7 @@ impl Control {
             self.store.get::<Person>(Kind::Person, name.as_str()).await?.ok_or_else(|| {
                 not_signed_in("the person this token belongs to no longer exists")
             })?;
-        let caller = Caller { person: person.doc, source };
+        let caller = Caller { person: person.doc, source, session: None };
         caller.must(Permission::Read)?;
         Ok(caller)
     }
@@ -105,7 +107,7 @@ impl Control {
         ))
     }
 
-    async fn token(&self, secret: &str) -> Result<TokenRecord, Problem> {
+    pub(crate) async fn token(&self, secret: &str) -> Result<TokenRecord, Problem> {
         let token = self
             .store
             .get::<TokenRecord>(Kind::Token, &secret_hash(secret))

@@ -40,6 +40,7 @@ impl Control {
     /// The store could not be written.
     pub async fn tidy_up(&self) -> Result<(), Problem> {
         let now = self.clock.now();
+        self.forget_sessions(now).await?;
         let before = |kept: Span| Timestamp(now.0.saturating_sub(kept.millis()));
         self.store.prune_requests(before(KEEP_REQUESTS)).await?;
         self.store.prune_cells(before(KEEP_CELLS)).await?;

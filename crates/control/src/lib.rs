@@ -14,7 +14,9 @@
 //! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it, and
 //!   [`export`]: the same for backtests; `external`: what a metrics server says;
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
+//! - [`sessions`]: signing in with a browser;
 //! - [`plan`]: what a rollout could detect, before it begins;
+//! - [`events`]: what moved, for pages that are open;
 //! - [`why`], [`log`], [`listing`]: what people read.
 //!
 //! What must stay true:
@@ -37,6 +39,7 @@ pub mod caller;
 pub mod changes;
 mod effects;
 mod evidence;
+pub mod events;
 pub mod experiments;
 pub mod export;
 mod external;
@@ -61,6 +64,7 @@ mod reconcile;
 pub mod records;
 pub mod releases;
 pub mod rollouts;
+pub mod sessions;
 pub mod telemetry;
 pub mod views;
 pub mod why;
@@ -105,6 +109,8 @@ pub struct Config {
     pub executable: PathBuf,
     /// Where external signals are read.
     pub prometheus: Option<Prometheus>,
+    /// True for a demo: its people may be looked through the eyes of.
+    pub demo: bool,
 }
 
 /// Everything `control` holds. One per process.
@@ -126,6 +132,8 @@ pub struct Control {
     pub(crate) wake: Notify,
     pub(crate) evidence: evidence::Kept,
     pub(crate) trials: experiments::Trials,
+    pub(crate) tries: sessions::Tries,
+    pub(crate) events: Arc<events::Events>,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
@@ -155,6 +163,9 @@ impl Control {
         })?;
         let repo = git::open(&config)?;
         let keys = Keys::open(&config.data, &config.origin)?;
+        let events = Arc::new(events::Events::new(config.clock.clone()));
+        let told = Arc::clone(&events);
+        store.listen(move |touched| told.note(touched));
         let control = Arc::new(Self {
             clock: config.clock.clone(),
             config,
@@ -171,6 +182,8 @@ impl Control {
             wake: Notify::new(),
             evidence: evidence::Kept::default(),
             trials: experiments::Trials::default(),
+            tries: sessions::Tries::default(),
+            events: Arc::clone(&events),
             looked_at: std::sync::Mutex::new(None),
         });
         control.start_new_apps().await?;

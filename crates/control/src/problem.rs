@@ -1,5 +1,6 @@
 //! Why a command was not carried out: one shape for every face.
 
+use domain::units::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -19,6 +20,8 @@ pub enum ProblemKind {
     Invalid,
     /// A check or policy said no (409, exit 7).
     Refused,
+    /// Too often; later is fine (429, exit 1).
+    TooMany,
     /// The server could not (500, exit 1).
     Failed,
 }
@@ -37,6 +40,9 @@ pub struct Problem {
     /// Fields concerned, for forms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
+    /// When to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Span>,
 }
 
 impl Problem {
@@ -53,7 +59,15 @@ impl Problem {
             detail: detail.into(),
             hint: hint.into(),
             fields: Vec::new(),
+            wait: None,
         }
+    }
+
+    /// The same, with the time after which it is worth another try.
+    #[must_use]
+    pub fn after(mut self, wait: Span) -> Self {
+        self.wait = Some(wait);
+        self
     }
 
     /// The same, about this field.

@@ -65,6 +65,7 @@ impl Control {
                 seen.taken_up.pop_first();
             }
             drop(gateways);
+            self.events.say("gateways");
             self.heard.notify_waiters();
             self.wake();
         }

@@ -7,7 +7,7 @@ use crate::error::{CommitError, StoreError};
 use crate::object::{Kind, signed, unsigned};
 use crate::tx::{Document, NewEffect, Tx, What, Write};
 use crate::{Store, effect};
-use domain::ids::Generation;
+use domain::ids::{AppName, Generation};
 use domain::merkle::Hash;
 use domain::units::Timestamp;
 use sqlx::{Row, SqliteConnection};
@@ -29,6 +29,32 @@ pub struct Committed {
     pub new_effects: u64,
 }
 
+/// What a commit wrote, for whoever shows the state: what moved, not what it is
+/// now. Told after the commit, in the end also of one that may not have gone
+/// through; looking again is never wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The objects.
+    pub objects: Vec<TouchedObject>,
+    /// New size of the audit log, if it grew.
+    pub log_size: Option<u64>,
+}
+
+/// One object that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedObject {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// Its new generation; the last one if it was deleted.
+    pub generation: Option<Generation>,
+    /// The app it belongs to; unknown of what was deleted.
+    pub app: Option<AppName>,
+    /// The object it belongs to; unknown of what was deleted.
+    pub parent: Option<String>,
+}
+
 impl Committed {
     /// The new generation of an object of this transaction.
     pub fn generation(&self, kind: Kind, id: impl std::fmt::Display) -> Option<Generation> {
@@ -48,11 +74,18 @@ impl Store {
         if let Some(error) = tx.error {
             return Err(error);
         }
+        let mut touched = touched(&tx);
         let mut writing = self.state.write().await?;
         match carry_out(writing.connection(), tx).await {
             Ok(committed) => {
+                touched.log_size = Some(committed.log_size).filter(|_| !committed.entries.is_empty());
+                for object in &mut touched.objects {
+                    object.generation = committed.generation(object.kind, &object.id);
+                }
+                // Told in any case: a caller may hang up while this is under way,
+                // and the commit goes through all the same.
+                let _told = Telling { store: self, touched };
                 finish(writing).await?;
-                self.commits.send_modify(|n| *n = n.wrapping_add(1));
                 Ok(committed)
             }
             Err(error @ CommitError::Store(_)) => Err(error),
@@ -79,6 +112,39 @@ impl Store {
         .await?;
         writing.commit().await?;
         unsigned(value, "a sequence")
+    }
+}
+
+fn touched(tx: &Tx) -> Touched {
+    let object = |write: &Write| {
+        let index = match &write.what {
+            What::Create(doc) | What::Update(_, doc) | What::Put(doc) => Some(&doc.index),
+            What::Delete(_) => None,
+            What::Check(_) => return None,
+        };
+        Some(TouchedObject {
+            kind: write.kind,
+            id: write.id.clone(),
+            generation: None,
+            app: index.and_then(|index| index.app.clone()),
+            parent: index.and_then(|index| index.parent.clone()),
+        })
+    };
+    Touched { objects: tx.writes.iter().filter_map(object).collect(), log_size: None }
+}
+
+/// Tells of a commit when dropped.
+struct Telling<'a> {
+    store: &'a Store,
+    touched: Touched,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.store.commits.send_modify(|n| *n = n.wrapping_add(1));
+        if let Some(listener) = self.store.listener.get() {
+            listener(&self.touched);
+        }
     }
 }
 

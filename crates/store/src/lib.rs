@@ -44,7 +44,7 @@ mod tests;
 mod tx;
 
 pub use audit::{AuditQuery, Checkpoint, LogEntry};
-pub use commit::Committed;
+pub use commit::{Committed, Touched, TouchedObject};
 pub use effect::Effect;
 pub use error::{CommitError, LogError, OpenError, StoreError};
 pub use object::{Cursor, DEFAULT_PAGE, Index, Kind, MAX_PAGE, Page, Query, Versioned};

@@ -54,6 +54,14 @@ pub enum Kind {
     Meta,
     /// A push that was taken in.
     Push,
+    /// A browser session; its id is the hexadecimal SHA-256 of the secret.
+    Session,
+    /// A person's password, hashed.
+    Password,
+    /// A one-time sign-in code; its id is the hexadecimal SHA-256 of the code.
+    SignInCode,
+    /// A person's draft of a change.
+    Draft,
 }
 
 impl Kind {
@@ -74,6 +82,10 @@ impl Kind {
             Self::Gateway => "gateway",
             Self::Meta => "meta",
             Self::Push => "push",
+            Self::Session => "session",
+            Self::Password => "password",
+            Self::SignInCode => "sign_in_code",
+            Self::Draft => "draft",
         }
     }
 }

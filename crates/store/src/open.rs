@@ -1,5 +1,6 @@
 //! Opening a data directory.
 
+use crate::commit::Touched;
 use crate::db::Db;
 use crate::error::{OpenError, StoreError};
 use crate::migrate::{self, migrate};
@@ -7,8 +8,11 @@ use sqlx::sqlite::SqliteSynchronous;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
+
+/// Who is told of commits.
+pub(crate) type Listener = Box<dyn Fn(&Touched) + Send + Sync>;
 
 /// The durable state of one installation. Cheap to clone; all clones are one
 /// store.
@@ -17,6 +21,7 @@ pub struct Store {
     pub(crate) state: Db,
     pub(crate) telemetry: Db,
     pub(crate) commits: Arc<watch::Sender<u64>>,
+    pub(crate) listener: Arc<OnceLock<Listener>>,
     directory: PathBuf,
 }
 
@@ -39,7 +44,13 @@ impl Store {
                     other => other,
                 })?;
         let (commits, _) = watch::channel(0);
-        Ok(Self { state, telemetry, commits: Arc::new(commits), directory: path.to_path_buf() })
+        Ok(Self {
+            state,
+            telemetry,
+            commits: Arc::new(commits),
+            listener: Arc::new(OnceLock::new()),
+            directory: path.to_path_buf(),
+        })
     }
 
     /// Claims the directory for this process as the one that acts on it, until
@@ -63,6 +74,12 @@ impl Store {
     /// need not poll. The number has no meaning but that it changed.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
+    }
+
+    /// Tells this listener what every commit from now on wrote; the first one
+    /// told stays. It must not block: the next commit waits for it.
+    pub fn listen(&self, listener: impl Fn(&Touched) + Send + Sync + 'static) {
+        let _only_one = self.listener.set(Box::new(listener)).is_ok();
     }
 
     /// Closes all connections. Not needed for durability; it leaves tidy files.

@@ -90,6 +90,7 @@ pub fn config(dir: &TempDir, now: &Arc<AtomicI64>) -> Config {
         clock: Clock::new(move || Timestamp(time.load(Ordering::SeqCst))),
         executable: "/bin/true".into(),
         prometheus: None,
+        demo: false,
     }
 }
 
@@ -132,6 +133,7 @@ impl House {
                 roles: view.roles,
             },
             source: None,
+            session: None,
         }
     }
 

@@ -54,7 +54,7 @@ impl Exit {
             ProblemKind::Conflict => Self::Conflict,
             ProblemKind::Invalid => Self::Usage,
             ProblemKind::Refused => Self::Refused,
-            ProblemKind::Failed => Self::Failed,
+            ProblemKind::Failed | ProblemKind::TooMany => Self::Failed,
         }
     }
 

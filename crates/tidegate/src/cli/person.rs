@@ -3,7 +3,8 @@
 use super::failure::{Exit, Failure};
 use super::run::Run;
 use clap::Subcommand;
-use control::views::{Page, PersonView};
+use control::sessions::MadeCode;
+use control::views::{Page, PersonView, WhoAmI};
 use domain::ids::PersonName;
 use domain::people::Role;
 
@@ -26,6 +27,11 @@ pub enum Person {
         /// E-mail address: the identity of the person's commits
         #[arg(long, default_value = "")]
         email: String,
+    },
+    /// Make a link that signs somebody in, once and within the hour
+    Link {
+        /// Who; you, if nobody is named. For others it takes an admin
+        name: Option<PersonName>,
     },
 }
 
@@ -53,6 +59,15 @@ pub async fn run(run: &Run, verb: Person) -> Result<Exit, Failure> {
                     ("email", person.email.clone()),
                 ])
             })?;
+        }
+        Person::Link { name } => {
+            let name = match name {
+                Some(name) => name,
+                None => run.api.get::<WhoAmI>("whoami").await?.person.name,
+            };
+            let path = format!("people/{name}/sign-in-code");
+            let made: MadeCode = run.api.post(&path, &(), None).await?;
+            run.out.one(&made, |_| format!("{}\n", made.url))?;
         }
     }
     Ok(Exit::Ok)

@@ -52,7 +52,7 @@ impl Server {
             .arg("serve")
             .args(["--data".as_ref(), folder.data().as_os_str()])
             .args(["--listen", &listen.0, "--gateway-listen", &listen.1, "--look-every", "200ms"])
-            .args(["--ready-file".as_ref(), ready.as_os_str()])
+            .args(["--ready-file".as_ref(), ready.as_os_str(), "--demo".as_ref()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

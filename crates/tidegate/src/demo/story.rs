@@ -47,11 +47,12 @@ impl Teller {
     }
 
     /// What to try while it stays up.
-    pub fn stay(&self, server: &Server, folder: &Folder) {
+    pub fn stay(&self, server: &Server, folder: &Folder, sign_in: &str) {
         let show = |path: std::path::PathBuf| path.display().to_string();
         self.head("The server stays up; Ctrl-C ends it. To try in another terminal:");
         print(&format!(
-            "  export TIDEGATE_SERVER={}\n  export TIDEGATE_TOKEN_FILE={}   # or ana, priya, irina, dev\n\
+            "  in a browser, once and within the hour: {sign_in}\n\
+             \n  export TIDEGATE_SERVER={}\n  export TIDEGATE_TOKEN_FILE={}   # or ana, priya, irina, dev\n\
              \n  tidegate status\n  tidegate change list\n  tidegate incident list\n  tidegate kill {APP} --reason 'trying the kill switch'\n  tidegate unkill {APP} --reason 'tried the kill switch'\n\
              \n  gateway (OpenAI-compatible): {}/v1, key in {}, model `app/{APP}`\n  git clone {}/git/ops.git   # any user, a token as password",
             server.control,

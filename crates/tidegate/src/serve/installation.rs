@@ -84,6 +84,7 @@ impl Installation {
             clock,
             executable,
             prometheus: None,
+            demo: false,
         })
     }
 }

@@ -58,7 +58,7 @@ pub async fn run(options: Serve, clock: Clock) -> Result<Exit, Failure> {
         ServeRole::Gateway => (join(&options, clock, &stopping, &mut parts).await?, None),
         _ => start(&options, clock, &stopping, &mut parts).await?,
     };
-    tell(&options, &ready)?;
+    tell(&options, &ready, first_sign_in(control.as_deref()).await)?;
     let ended = tokio::select! {
         part = parts.join_next() => Some(part),
         () = told_to_stop() => None,
@@ -83,6 +83,21 @@ pub async fn run(options: Serve, clock: Clock) -> Result<Exit, Failure> {
         Some(Some(part)) => outcome(part)
             .and(Err(Failure::new(Exit::Failed, "a part of the server ended by itself"))),
         _ => rest.map(|()| Exit::Ok),
+    }
+}
+
+/// A link that signs the first admin in, for the terminal of whoever starts a
+/// server nobody has ever signed in to. Never for a log or a file: it is a key.
+async fn first_sign_in(control: Option<&Control>) -> Option<String> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    match control?.first_sign_in().await {
+        Ok(made) => made.map(|made| made.url),
+        Err(problem) => {
+            tracing::warn!(%problem, "no sign-in link could be made");
+            None
+        }
     }
 }
 
@@ -138,6 +153,7 @@ async fn start(
     config.public_url = public_url;
     config.gateway_url = options.gateway_url.clone().or_else(|| own_gateway.clone());
     config.look_every = options.look_every;
+    config.demo = options.demo;
     config.prometheus = options.prometheus().map_err(|e| Failure::usage(e.to_string()))?;
     let data = config.data.clone();
     let control = Control::open(config).await.map_err(from_problem)?;
@@ -251,7 +267,7 @@ fn url(listener: &TcpListener) -> Result<String, Failure> {
 
 /// Says where everything is served: a sentence for people, a line of JSON for
 /// programs, and the file that was asked for, whole or not at all.
-fn tell(options: &Serve, ready: &Ready) -> Result<(), Failure> {
+fn tell(options: &Serve, ready: &Ready, sign_in: Option<String>) -> Result<(), Failure> {
     let line =
         serde_json::to_string(ready).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
     if let Some(path) = &options.ready_file {
@@ -266,9 +282,10 @@ fn tell(options: &Serve, ready: &Ready) -> Result<(), Failure> {
             url.as_ref().map(|url| format!("  {name:<8} {url}\n")).unwrap_or_default()
         };
         format!(
-            "Tidegate is ready. Stop it with Ctrl-C.\n{}{}",
+            "Tidegate is ready. Stop it with Ctrl-C.\n{}{}{}",
             part("control", &ready.control),
-            part("gateway", &ready.gateway)
+            part("gateway", &ready.gateway),
+            part("sign in", &sign_in),
         )
     } else {
         format!("{line}\n")

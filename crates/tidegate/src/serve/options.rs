@@ -89,6 +89,10 @@ pub struct Serve {
     /// How often control looks when nothing wakes it
     #[arg(long, env = "TIDEGATE_LOOK_EVERY", default_value = "1s", value_name = "TIME")]
     pub look_every: Span,
+    /// Let everybody look through the eyes of anybody: for a demo, whose people
+    /// nobody is
+    #[arg(long, hide = true)]
+    pub demo: bool,
     /// File the addresses are written to once everything is served
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,

@@ -1,0 +1,538 @@
+//! Signing in with a browser: sessions, one-time codes, passwords.
+//!
+//! A session is an opaque secret of 32 random bytes; the store has its SHA-256
+//! and nothing else. What a page must send back to write (the CSRF token) is
+//! derived from the secret, so that it is the session's own and is kept nowhere.
+//!
+//! What must stay true:
+//! - every sign-in makes a new secret; the session a browser came with ends.
+//!   Whoever planted it there holds nothing;
+//! - a session never outlives what it was opened with: the token, the person,
+//!   the person's last role;
+//! - an unknown name and a wrong password take the same time and say the same.
+
+mod password;
+mod tries;
+
+pub use password::{MAX_PASSWORD, MIN_PASSWORD};
+pub(crate) use tries::Tries;
+
+use crate::caller::{Caller, not_signed_in, secret_hash};
+use crate::incidents::plain_entry;
+use crate::problem::{Problem, ProblemKind};
+use crate::records::TokenRecord;
+use crate::{Control, not_found};
+use domain::audit::Actor;
+use domain::ids::PersonName;
+use domain::params;
+use domain::people::{Permission, Person};
+use domain::units::{Span, Timestamp};
+use password::{PasswordHash, refuse_weak};
+use serde::{Deserialize, Serialize};
+use store::{CommitError, Index, Kind, Query, Tx, Versioned};
+
+/// A session ends after so long without a request.
+pub const IDLE: Span = Span::from_secs(12 * 3600);
+/// A session ends after so long, whatever is done with it.
+pub const LONGEST: Span = Span::from_secs(7 * 86_400);
+/// How long a one-time code opens the door.
+pub const CODE_LIFETIME: Span = Span::from_secs(3600);
+/// Sessions of one person; the oldest end for new ones.
+pub const MAX_SESSIONS: usize = 20;
+/// A session's last use is written down at most so often.
+const NOTE_USE_EVERY: Span = Span::from_secs(300);
+/// Marks that somebody signed in with a browser once.
+const FIRST_SIGN_IN: &str = "first-sign-in";
+
+/// What a session is, in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionRecord {
+    person: PersonName,
+    /// The token it was opened with: without it, it ends.
+    #[serde(default)]
+    token: Option<String>,
+    opened_at: Timestamp,
+    used_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl SessionRecord {
+    fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.expires_at || now >= self.used_at.plus(IDLE)
+    }
+}
+
+/// A one-time code, in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CodeRecord {
+    person: PersonName,
+    expires_at: Timestamp,
+}
+
+/// What somebody shows to be let in.
+#[derive(Clone)]
+pub enum SignIn {
+    /// A personal token.
+    Token(String),
+    /// A name and a password.
+    Password {
+        /// The name.
+        login: String,
+        /// The password.
+        password: String,
+    },
+    /// A one-time code.
+    Code(String),
+}
+
+/// An open session. The secret goes into the browser's cookie and nowhere else.
+pub struct Session {
+    /// The secret.
+    pub secret: String,
+    /// Whose it is.
+    pub caller: Caller,
+    /// When it ends whatever is done with it.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({})", self.caller.name())
+    }
+}
+
+/// A one-time code just made: the only time it is shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct MadeCode {
+    /// The code.
+    pub code: String,
+    /// The page that signs in with it.
+    pub url: String,
+    /// Not valid from then on.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for MadeCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MadeCode(until {})", self.expires_at.iso())
+    }
+}
+
+/// The token a page sends with every write of this session.
+pub fn csrf_token(secret: &str) -> String {
+    secret_hash(&format!("tidegate page {secret}"))
+}
+
+impl Control {
+    /// Lets somebody in. The session the browser came with, if any, ends.
+    ///
+    /// # Errors
+    /// `sign_in_failed`, whatever of it was wrong; `too_many_tries` with the
+    /// time to wait; `not_allowed` for a person without a role.
+    pub async fn sign_in(
+        &self,
+        shown: SignIn,
+        source: Option<String>,
+        before: Option<&str>,
+    ) -> Result<Session, Problem> {
+        let now = self.clock.now();
+        let name = match &shown {
+            SignIn::Password { login, .. } => Some(secret_hash(&login.to_lowercase())),
+            _ => None,
+        };
+        let address = source.as_deref().unwrap_or("-");
+        let made = match self.tries.begin(name.as_deref(), address, now) {
+            Ok(made) => made,
+            Err(wait) => {
+                tracing::warn!(address, "too many tries to sign in");
+                return Err(too_many(wait));
+            }
+        };
+        let (person, token, how) = match shown {
+            SignIn::Token(secret) => {
+                let record = self.token(&secret).await.map_err(|_| refused())?;
+                let person = record.person.clone().ok_or_else(refused)?;
+                (person, Some(record), "token")
+            }
+            SignIn::Password { login, password } => {
+                (self.by_password(&login, &password).await?, None, "password")
+            }
+            SignIn::Code(code) => (self.by_code(&code, now).await?, None, "code"),
+        };
+        self.tries.succeeded(made);
+        let person = self.store.get::<Person>(Kind::Person, &person).await?.ok_or_else(refused)?;
+        let caller = Caller { person: person.doc, source, session: None };
+        caller.must(Permission::Read)?;
+        self.open_session(caller, token.as_ref(), how, before, now).await
+    }
+
+    async fn by_password(&self, login: &str, password: &str) -> Result<PersonName, Problem> {
+        // Nobody's password is compared like everybody's, so that the clock does
+        // not tell which names there are.
+        let name = login.parse::<PersonName>().ok();
+        let stored = match &name {
+            Some(name) => self.store.get::<PasswordHash>(Kind::Password, name).await?,
+            None => None,
+        };
+        let hash = stored.map_or_else(PasswordHash::nobodys, |stored| stored.doc);
+        let known = password.len() <= MAX_PASSWORD && hash.is(password).await?;
+        name.filter(|_| known).ok_or_else(refused)
+    }
+
+    /// A code opens once: taking it away is part of being let in.
+    async fn by_code(&self, code: &str, now: Timestamp) -> Result<PersonName, Problem> {
+        let id = secret_hash(code);
+        let found = self.store.get::<CodeRecord>(Kind::SignInCode, &id).await?;
+        let found = found.ok_or_else(refused)?;
+        let mut tx = Tx::new(now);
+        tx.delete(Kind::SignInCode, &id, found.generation);
+        match self.store.commit(tx).await {
+            Ok(_) => {}
+            Err(CommitError::Conflict { .. }) => return Err(refused()),
+            Err(other) => return Err(other.into()),
+        }
+        if found.doc.expires_at <= now {
+            return Err(refused());
+        }
+        Ok(found.doc.person)
+    }
+
+    async fn open_session(
+        &self,
+        caller: Caller,
+        token: Option<&TokenRecord>,
+        how: &str,
+        before: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Session, Problem> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|e| crate::wrong("random numbers", &e))?;
+        let secret = format!("tgs_{}", hex::encode(bytes));
+        let longest = now.plus(LONGEST);
+        let record = SessionRecord {
+            person: caller.name().clone(),
+            token: token.map(|t| t.hash.clone()),
+            opened_at: now,
+            used_at: now,
+            expires_at: token.map_or(longest, |t| t.expires_at.min(longest)),
+        };
+        let mut tx = Tx::new(now);
+        let id = secret_hash(&secret);
+        tx.create(Kind::Session, &id, &record, Index::none().parent(&record.person));
+        if let Some(old) = before {
+            let old = secret_hash(old);
+            if let Some(old) = self.store.get::<SessionRecord>(Kind::Session, &old).await? {
+                tx.delete(Kind::Session, &old.id, old.generation);
+            }
+        }
+        let open = self.sessions_of(caller.name()).await?;
+        let too_many = (open.len() + 1).saturating_sub(MAX_SESSIONS);
+        let replaced = before.map(secret_hash);
+        for old in open.iter().filter(|s| Some(&s.id) != replaced.as_ref()).take(too_many) {
+            tx.delete(Kind::Session, &old.id, old.generation);
+        }
+        if self.store.get::<Timestamp>(Kind::Meta, FIRST_SIGN_IN).await?.is_none() {
+            tx.put(Kind::Meta, FIRST_SIGN_IN, &now, Index::none());
+        }
+        tx.audit(
+            plain_entry(now, caller.actor(), "session.opened", session_object(&id))
+                .from(caller.source.as_deref())
+                .with(params! {"how" => how, "expires_at" => record.expires_at})
+                .into(),
+        );
+        self.store.commit(tx).await?;
+        let caller = Caller { session: Some(id), ..caller };
+        Ok(Session { secret, caller, expires_at: record.expires_at })
+    }
+
+    async fn sessions_of(
+        &self,
+        person: &PersonName,
+    ) -> Result<Vec<Versioned<SessionRecord>>, Problem> {
+        let query = Query::of(Kind::Session).parent(person).limit(store::MAX_PAGE);
+        Ok(self.store.list::<SessionRecord>(query).await?.items)
+    }
+
+    /// Whose session is this? Notes that it is in use.
+    ///
+    /// # Errors
+    /// `not_signed_in` for one that is unknown or over; `not_allowed` for
+    /// somebody whose roles were all taken away.
+    pub async fn authenticate_session(
+        &self,
+        secret: &str,
+        source: Option<String>,
+    ) -> Result<Session, Problem> {
+        let session = self.look_at_session(secret, source).await?;
+        self.note_use(secret).await?;
+        Ok(session)
+    }
+
+    /// The same without noting it: a page that is only open is not in use.
+    ///
+    /// # Errors
+    /// As [`Control::authenticate_session`].
+    pub async fn look_at_session(
+        &self,
+        secret: &str,
+        source: Option<String>,
+    ) -> Result<Session, Problem> {
+        let id = secret_hash(secret);
+        let over = || not_signed_in("you are signed out: the session is over");
+        let found = self.store.get::<SessionRecord>(Kind::Session, &id).await?.ok_or_else(over)?;
+        let now = self.clock.now();
+        if found.doc.is_over(now) {
+            return Err(over());
+        }
+        if let Some(token) = &found.doc.token {
+            let token = self.store.token_by_hash::<TokenRecord>(token).await?;
+            if token.is_none_or(|t| t.doc.expires_at <= now) {
+                return Err(over());
+            }
+        }
+        let person = self.store.get::<Person>(Kind::Person, &found.doc.person).await?;
+        let person = person.ok_or_else(over)?.doc;
+        let caller = Caller { person, source, session: Some(id) };
+        caller.must(Permission::Read)?;
+        let expires_at = found.doc.expires_at;
+        Ok(Session { secret: secret.to_owned(), caller, expires_at })
+    }
+
+    async fn note_use(&self, secret: &str) -> Result<(), Problem> {
+        let (id, now) = (secret_hash(secret), self.clock.now());
+        let found = self.store.get::<SessionRecord>(Kind::Session, &id).await?;
+        let stale = |s: &Versioned<SessionRecord>| now.since(s.doc.used_at) >= NOTE_USE_EVERY;
+        let Some(mut found) = found.filter(stale) else { return Ok(()) };
+        found.doc.used_at = now;
+        let mut tx = Tx::new(now);
+        let index = Index::none().parent(&found.doc.person);
+        tx.update(Kind::Session, &id, found.generation, &found.doc, index);
+        match self.store.commit(tx).await {
+            // Another request noted it, or the session was ended meanwhile.
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Signs out. A session that is over already is as good.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn sign_out(&self, session: &Session) -> Result<(), Problem> {
+        let (id, now) = (secret_hash(&session.secret), self.clock.now());
+        let found = self.store.get::<SessionRecord>(Kind::Session, &id).await?;
+        let Some(found) = found else { return Ok(()) };
+        let mut tx = Tx::new(now);
+        tx.delete(Kind::Session, &id, found.generation);
+        tx.audit(
+            plain_entry(now, session.caller.actor(), "session.closed", session_object(&id))
+                .from(session.caller.source.as_deref())
+                .into(),
+        );
+        self.store.commit(tx).await?;
+        Ok(())
+    }
+
+    /// In a demo, become another of its people. The session so far ends.
+    ///
+    /// # Errors
+    /// `demo_only` anywhere else; `no_such_person`.
+    pub async fn view_as(&self, session: Session, person: &PersonName) -> Result<Session, Problem> {
+        if !self.config.demo {
+            return Err(Problem::new(
+                ProblemKind::NotAllowed,
+                "demo_only",
+                "only a demo lets you be somebody else",
+                "sign in as that person",
+            ));
+        }
+        let now = self.clock.now();
+        let known = self.store.get::<Person>(Kind::Person, person).await?;
+        let known = known.ok_or_else(|| not_found("person", person.as_str()))?;
+        let caller = Caller { person: known.doc, source: session.caller.source, session: None };
+        caller.must(Permission::Read)?;
+        let how = format!("as seen by {}", session.caller.person.name);
+        self.open_session(caller, None, &how, Some(&session.secret), now).await
+    }
+
+    /// Makes a one-time code for oneself; an admin for anybody.
+    ///
+    /// # Errors
+    /// `not_allowed`, `no_such_person`.
+    pub async fn make_sign_in_code(
+        &self,
+        caller: &Caller,
+        person: &PersonName,
+    ) -> Result<MadeCode, Problem> {
+        if caller.name() != person {
+            caller.must(Permission::Administer)?;
+        }
+        self.write_code(person, caller.actor(), caller.source.as_deref()).await
+    }
+
+    /// A code for the first admin, while nobody has ever signed in by browser.
+    ///
+    /// # Errors
+    /// The store could not be read or written.
+    pub async fn first_sign_in(&self) -> Result<Option<MadeCode>, Problem> {
+        if self.store.get::<Timestamp>(Kind::Meta, FIRST_SIGN_IN).await?.is_some() {
+            return Ok(None);
+        }
+        let people = self.all::<Person>(Kind::Person).await?;
+        let admin = people
+            .into_iter()
+            .map(|p| p.doc)
+            .find(|p| domain::people::may(&p.roles, Permission::Administer));
+        let Some(admin) = admin else { return Ok(None) };
+        self.write_code(&admin.name, Actor::System, None).await.map(Some)
+    }
+
+    async fn write_code(
+        &self,
+        person: &PersonName,
+        actor: Actor,
+        source: Option<&str>,
+    ) -> Result<MadeCode, Problem> {
+        if self.store.get::<Person>(Kind::Person, person).await?.is_none() {
+            return Err(not_found("person", person.as_str()));
+        }
+        let mut bytes = [0; 20];
+        getrandom::fill(&mut bytes).map_err(|e| crate::wrong("random numbers", &e))?;
+        let code = hex::encode(bytes);
+        let now = self.clock.now();
+        let expires_at = now.plus(CODE_LIFETIME);
+        let record = CodeRecord { person: person.clone(), expires_at };
+        let mut tx = Tx::new(now);
+        tx.create(Kind::SignInCode, secret_hash(&code), &record, Index::none().parent(person));
+        tx.audit(
+            plain_entry(now, actor, "session.code_made", format!("person/{person}"))
+                .from(source)
+                .with(params! {"expires_at" => expires_at})
+                .into(),
+        );
+        self.store.commit(tx).await?;
+        Ok(MadeCode { url: self.url(&format!("signin?code={code}")), code, expires_at })
+    }
+
+    /// Sets a password: one's own with the old one, an admin anybody's. All
+    /// other sessions of the person end.
+    ///
+    /// # Errors
+    /// `not_allowed`, `no_such_person`, `weak_password`, `wrong_password`,
+    /// `too_many_tries`.
+    pub async fn set_password(
+        &self,
+        caller: &Caller,
+        person: &PersonName,
+        current: Option<&str>,
+        password: &str,
+    ) -> Result<(), Problem> {
+        let own = caller.name() == person;
+        if !own {
+            caller.must(Permission::Administer)?;
+        }
+        if self.store.get::<Person>(Kind::Person, person).await?.is_none() {
+            return Err(not_found("person", person.as_str()));
+        }
+        refuse_weak(password, person.as_str())?;
+        let known = self.store.get::<PasswordHash>(Kind::Password, person).await?;
+        if let (true, Some(known)) = (own, &known) {
+            self.check_current(caller, &known.doc, current).await?;
+        }
+        let hash = PasswordHash::of(password).await?;
+        let now = self.clock.now();
+        let mut tx = Tx::new(now);
+        match &known {
+            Some(k) => {
+                tx.update(Kind::Password, person, k.generation, &hash, Index::none());
+            }
+            None => {
+                tx.create(Kind::Password, person, &hash, Index::none());
+            }
+        }
+        let others = self.sessions_of(person).await?;
+        for other in others.iter().filter(|s| caller.session.as_ref() != Some(&s.id)) {
+            tx.delete(Kind::Session, &other.id, other.generation);
+        }
+        tx.audit(
+            plain_entry(now, caller.actor(), "person.password_set", format!("person/{person}"))
+                .from(caller.source.as_deref())
+                .with(params! {"before" => known.is_some()})
+                .into(),
+        );
+        self.store.commit(tx).await?;
+        Ok(())
+    }
+
+    /// The old password, or nobody who finds an open page keeps the account.
+    async fn check_current(
+        &self,
+        caller: &Caller,
+        known: &PasswordHash,
+        current: Option<&str>,
+    ) -> Result<(), Problem> {
+        let name = secret_hash(caller.name().as_str());
+        let address = caller.source.as_deref().unwrap_or("-");
+        let made =
+            self.tries.begin(Some(&name), address, self.clock.now()).map_err(too_many)?;
+        let current = current.unwrap_or_default();
+        if current.len() > MAX_PASSWORD || !known.is(current).await? {
+            return Err(Problem::new(
+                ProblemKind::NotAllowed,
+                "wrong_password",
+                "this is not the present password",
+                "send it as `current`, or ask an admin to set a new one",
+            )
+            .at("current"));
+        }
+        self.tries.succeeded(made);
+        Ok(())
+    }
+
+    /// Forgets sessions and codes that are over.
+    pub(crate) async fn forget_sessions(&self, now: Timestamp) -> Result<(), Problem> {
+        let mut tx = Tx::new(now);
+        for session in self.all::<SessionRecord>(Kind::Session).await? {
+            if session.doc.is_over(now) {
+                tx.delete(Kind::Session, &session.id, session.generation);
+            }
+        }
+        for code in self.all::<CodeRecord>(Kind::SignInCode).await? {
+            if code.doc.expires_at <= now {
+                tx.delete(Kind::SignInCode, &code.id, code.generation);
+            }
+        }
+        if tx.is_empty() {
+            return Ok(());
+        }
+        match self.store.commit(tx).await {
+            // One was used or ended meanwhile: the next turn takes the rest.
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+/// Enough to tell sessions apart in the log, not enough to find one.
+fn session_object(id: &str) -> String {
+    format!("session/{}", id.chars().take(12).collect::<String>())
+}
+
+fn refused() -> Problem {
+    Problem::new(
+        ProblemKind::NotSignedIn,
+        "sign_in_failed",
+        "this does not let anybody in",
+        "check the spelling; a one-time link works once and for an hour, and an admin can make a new one",
+    )
+}
+
+fn too_many(wait: Span) -> Problem {
+    Problem::new(
+        ProblemKind::TooMany,
+        "too_many_tries",
+        "too many tries to sign in",
+        format!("try again in {} s", wait.secs().ceil()),
+    )
+    .after(wait)
+}
