@@ -96,11 +96,14 @@ impl Events {
         let Some(seen) = behind.filter(|seen| *seen <= ring.events.len()) else {
             return Missed::TooMuch(next);
         };
-        let mut found: BTreeMap<&str, &Event> = BTreeMap::new();
+        let mut found: BTreeMap<&str, Event> = BTreeMap::new();
         for event in ring.events.range(seen..).filter(|event| topics.contains(&event.topic)) {
-            found.insert(&event.topic, event);
+            // One that names no version does not take back what another named.
+            let version = found.get(event.topic.as_str()).and_then(|known| known.version);
+            let version = event.version.or(version);
+            found.insert(&event.topic, Event { version, ..event.clone() });
         }
-        Missed::Events(found.into_values().cloned().collect(), next)
+        Missed::Events(found.into_values().collect(), next)
     }
 
     /// Something without a version moved.
@@ -116,7 +119,8 @@ impl Events {
         for object in &touched.objects {
             for (topic, versioned) in topics_of(object, touched.log_size.is_some()) {
                 let version = object.generation.filter(|_| versioned).map(|g| g.0);
-                topics.insert(topic, version);
+                let known = topics.entry(topic).or_default();
+                *known = version.or(*known);
             }
         }
         if touched.log_size.is_some() {
