@@ -1,6 +1,6 @@
 // Colours and defaults. Mantine's own dimmed, error and placeholder colours are below the
 // contrast that WCAG AA asks for; these are above.
-import { Modal, Drawer, createTheme, type CSSVariablesResolver } from '@mantine/core';
+import { createTheme, type CSSVariablesResolver } from '@mantine/core';
 import { t } from './lib/i18n.ts';
 
 export const theme = createTheme({
@@ -14,8 +14,8 @@ export const theme = createTheme({
   fontFamilyMonospace: 'ui-monospace, "Cascadia Code", Menlo, Consolas, monospace',
   headings: { fontWeight: '650' },
   components: {
-    Modal: Modal.extend({ defaultProps: { closeButtonProps: { 'aria-label': t('common.close') } } }),
-    Drawer: Drawer.extend({ defaultProps: { closeButtonProps: { 'aria-label': t('common.close') } } }),
+    // Named, not imported: dialogs are loaded when the first one is needed.
+    Modal: { defaultProps: { closeButtonProps: { 'aria-label': t('common.close') } } },
   },
 });
 

@@ -2,14 +2,18 @@
 //
 // A disabled one stays visible and says why when it is pointed at, focused or clicked. While an
 // action is under way its button cannot be clicked again.
-import { Alert, Button, Chip, Group, Modal, Stack, Text, Textarea, Tooltip } from '@mantine/core';
+import { Alert, Button, Text, Tooltip } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { useId, useState, type ReactNode } from 'react';
+import { Suspense, lazy, useId, useState, type ReactNode } from 'react';
 import type { AllowedAction } from '../api/types.ts';
-import { REASON_MIN, levelOf } from '../lib/confirm.ts';
+import { levelOf } from '../lib/confirm.ts';
 import { t } from '../lib/i18n.ts';
+import { sentence } from '../lib/sentence.ts';
 import { Say } from './basics.tsx';
 import { ProblemBox } from './load.tsx';
+
+const loadDialog = () => import('./confirm-dialog.tsx');
+const ConfirmDialog = lazy(() => loadDialog().then((m) => ({ default: m.ConfirmDialog })));
 
 export interface Ask {
   /** Words of the button. */
@@ -42,6 +46,7 @@ export function ActionButton({
   const [opened, dialog] = useDisclosure(false);
   const [busy, setBusy] = useState(false);
   const [told, tell] = useState(false);
+  const [asked, setAsked] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const why = useId();
   const level = levelOf(action);
@@ -92,113 +97,29 @@ export function ActionButton({
         {...common}
         aria-busy={busy}
         aria-haspopup={level === 'C1' ? undefined : 'dialog'}
-        onClick={() => (level === 'C1' ? void act('') : dialog.open())}
+        onPointerEnter={() => void loadDialog()}
+        onFocus={() => void loadDialog()}
+        onClick={() => {
+          if (level === 'C1') {
+            void act('');
+            return;
+          }
+          setAsked(true);
+          dialog.open();
+        }}
       >
         {busy && !opened ? ask.busy : ask.label}
       </Button>
       {error !== null && !opened && <ProblemBox error={error} />}
       {level !== 'C1' && (
-        <Modal opened={opened} onClose={() => !busy && dialog.close()} title={ask.title ?? ask.label} size="lg">
-          <Confirm action={action} ask={ask} level={level} busy={busy} error={error} onAct={act} onCancel={dialog.close} />
-        </Modal>
+        <Suspense>
+          {asked && (
+            <ConfirmDialog opened={opened} action={action} ask={ask} level={level} busy={busy} error={error} onAct={act} onCancel={dialog.close} />
+          )}
+        </Suspense>
       )}
     </div>
   );
-}
-
-function Confirm({
-  action,
-  ask,
-  level,
-  busy,
-  error,
-  onAct,
-  onCancel,
-}: {
-  action: AllowedAction;
-  ask: Ask;
-  level: string;
-  busy: boolean;
-  error: unknown;
-  onAct: (reason: string) => Promise<void>;
-  onCancel: () => void;
-}) {
-  const [reason, setReason] = useState('');
-  const [chip, setChip] = useState<string | null>(null);
-  const [missing, setMissing] = useState(false);
-  const needed = level === 'C3';
-  const full = [chip, reason.trim()].filter(Boolean).join(': ');
-  return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        if (needed && full.length < REASON_MIN) {
-          setMissing(true);
-          document.getElementById('confirm-reason')?.focus();
-          return;
-        }
-        void onAct(full);
-      }}
-    >
-      <Stack gap="md">
-        <Text>
-          <Say text={sentence(action.consequence)} />
-        </Text>
-        {ask.body}
-        {(needed || ask.optionalReason) && (
-          <>
-            {ask.chips && (
-              <Chip.Group value={chip} onChange={(v) => setChip(v as string)}>
-                <Group gap="xs" role="group" aria-label={t('act.reasons')}>
-                  {ask.chips.map((c) => (
-                    <Chip key={c} value={c} variant="outline" color="gray">
-                      {c}
-                    </Chip>
-                  ))}
-                </Group>
-              </Chip.Group>
-            )}
-            <Textarea
-              id="confirm-reason"
-              label={needed ? t('act.reason') : t('act.reason_optional')}
-              description={needed ? t('act.reason_rule', { n: REASON_MIN }) : t('act.reason_later')}
-              required={needed}
-              withAsterisk={needed}
-              error={missing && full.length < REASON_MIN ? t('act.reason_short', { n: REASON_MIN }) : undefined}
-              value={reason}
-              onChange={(e) => setReason(e.currentTarget.value)}
-              autosize
-              minRows={2}
-              data-autofocus={needed ? true : undefined}
-            />
-          </>
-        )}
-        {error !== null && <ProblemBox error={error} />}
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={onCancel} disabled={busy}>
-            {t('common.cancel')}
-          </Button>
-          <Button
-            type="submit"
-            color={ask.color}
-            aria-busy={busy}
-            aria-disabled={busy || undefined}
-            data-autofocus={needed ? undefined : true}
-          >
-            {busy ? ask.busy : ask.label}
-          </Button>
-        </Group>
-      </Stack>
-    </form>
-  );
-}
-
-/** Begins with a capital and ends with a full stop. */
-export function sentence(text: string): string {
-  const trimmed = text.trim();
-  if (!trimmed) return '';
-  const begun = /^[a-z]/.test(trimmed) ? trimmed[0]?.toUpperCase() + trimmed.slice(1) : trimmed;
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
 /** What an action led to; said politely to screen readers, and it stays. */

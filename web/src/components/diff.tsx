@@ -32,9 +32,10 @@ function Line({ line }: { line: DiffLine }) {
   );
 }
 
-/** All files of a diff; `named` says what to call a file, `only` leaves some out. */
+/** All files of a diff, texts before settings; `named` says what to call a file. */
 export function DiffView({ text, named }: { text: string; named?: (path: string) => string }) {
-  const files = parseDiff(text);
+  const settings = (path: string) => Number(/\.(yaml|yml|json)$/.test(path));
+  const files = parseDiff(text).sort((a, b) => settings(a.path) - settings(b.path));
   if (files.length === 0) return <Text c="dimmed">{t('diff.same')}</Text>;
   return (
     <Stack gap="sm">

@@ -1,12 +1,14 @@
 // Around every page: sign-in for those who are not signed in, the shell for the others.
 import { Box, Button, Stack } from '@mantine/core';
 import { Outlet } from '@tanstack/react-router';
-import { SignIn } from '../features/signin/signin.tsx';
+import { Suspense, lazy } from 'react';
 import { t } from '../lib/i18n.ts';
 import { LiveProvider } from '../lib/live-context.tsx';
 import { SessionProvider, useSessionQuery } from '../lib/session.tsx';
 import { ProblemBox, Waiting } from './load.tsx';
 import { Shell } from './shell.tsx';
+
+const SignIn = lazy(() => import('../features/signin/signin.tsx').then((m) => ({ default: m.SignIn })));
 
 export function Root() {
   const session = useSessionQuery();
@@ -25,7 +27,13 @@ export function Root() {
       </Stack>
     );
   }
-  if (!session.data) return <SignIn />;
+  if (!session.data) {
+    return (
+      <Suspense>
+        <SignIn />
+      </Suspense>
+    );
+  }
   return (
     <SessionProvider session={session.data}>
       <LiveProvider key={session.data.person.id}>

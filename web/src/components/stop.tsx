@@ -7,7 +7,8 @@ import * as queries from '../api/queries.ts';
 import type { ActionResult, AllowedAction, App, Rollout } from '../api/types.ts';
 import { findAction } from '../lib/confirm.ts';
 import { t } from '../lib/i18n.ts';
-import { Done, sentence } from './act.tsx';
+import { sentence } from '../lib/sentence.ts';
+import { Done } from './act.tsx';
 import { Say } from './basics.tsx';
 import { Load, ProblemBox } from './load.tsx';
 

@@ -99,6 +99,8 @@ function Block({ title, id, children }: { title: string; id: string; children: R
   );
 }
 
+const OPEN = ['checking', 'needs_fixes', 'needs_approval', 'merging'];
+
 /** What comes next, and the buttons for it: here, and on a phone at the bottom of the screen. */
 function Next({ change }: { change: Change }) {
   const client = useQueryClient();
@@ -128,7 +130,7 @@ function Next({ change }: { change: Change }) {
   return (
     <Paper withBorder p="md" className="next-box" component="section" aria-label={t('change.next')}>
       <Text fw={700} className="wrap">
-        {t('change.next')}: <Say text={change.summary.text} />
+        {OPEN.includes(change.state) ? t('change.next') : t('change.state')}: <Say text={change.summary.text} />
       </Text>
       {change.rollout && (
         <Text size="sm" mt={4}>

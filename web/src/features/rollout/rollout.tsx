@@ -143,7 +143,7 @@ function Steps({ rollout }: { rollout: Rollout }) {
   return (
     <ol className="steps" aria-label={t('live.steps')}>
       {rollout.steps.map((step, i) => {
-        const state = over || i < rollout.step ? 'done' : i === rollout.step && !back ? 'now' : back && i === rollout.step ? 'ended' : 'next';
+        const state = over || i < rollout.step ? 'done' : i === rollout.step && !back ? 'now' : back ? (i === rollout.step ? 'ended' : 'skipped') : 'next';
         return (
           // Steps may repeat; their place is their identity.
           <li key={`${i}-${step}`} className={`step step-${state}`} aria-current={state === 'now' ? 'step' : undefined}>
