@@ -19,6 +19,7 @@ mod server;
 mod test;
 mod tidy;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ cargo xtask <verb>: everything a clone of this repository can do
 
   demo [--exit]        see a good change go live and a bad one go back by itself
   test [--data DIR]    everything that must pass: format, lints, tests, demo, benchmarks
+  web [--test]         build the page (and test it)
+  dev                  work on the page: changes are shown as you save
   tidy                 only the rules about the shape of the repository
   bench canaries       canaries on recorded answers of real models with human labels
   bench gateway        cost of the gateway, as ratios to a bare proxy
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
     let done = match verb {
         "demo" => demo::run(rest),
         "test" => test::run(rest),
+        "web" => web::run(rest),
+        "dev" => web::dev(rest),
         "tidy" => tidy::run(rest),
         "bench" => bench::run(rest),
         "fuzz" => fuzz::run(rest),
@@ -60,9 +65,11 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
-        other => {
-            Err(args::unknown("verb", other, &["demo", "test", "tidy", "bench", "fuzz", "help"]))
-        }
+        other => Err(args::unknown(
+            "verb",
+            other,
+            &["demo", "test", "web", "dev", "tidy", "bench", "fuzz", "help"],
+        )),
     };
     match done {
         Ok(code) => code,

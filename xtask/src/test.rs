@@ -3,7 +3,7 @@
 //! The same command for people and CI. A part that cannot run is a failure, not
 //! a skip: a green line means that all of it was done.
 
-use crate::{Failed, args::Args, bench, tools};
+use crate::{Failed, args::Args, bench, tools, web};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -12,7 +12,7 @@ use std::time::Instant;
 const HELP: &str = "\
 cargo xtask test [--data DIR] [--fast]
 
-Formatting, lints, all tests, `demo --exit`, the promises of the verdicts on
+Formatting, lints, all tests, the page in a real browser, `demo --exit`, the promises of the verdicts on
 simulated rollouts, and with a data folder the quality of the scanners and the
 canaries on recorded answers of real models. Installs what the tests need where it can
 (Debian packages as root; Python and Node clients below `target/` and the tests).
@@ -79,7 +79,10 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
             ]))
         });
     }
+    // Before the tests: they look at the page that the server serves.
+    score.step("page: build", web::build);
     tests(&mut score, &python);
+    score.step("page: types, units, sizes, journeys in Chromium", web::check);
     if !fast {
         score.step("demo --exit", demo);
         score.step("bench verdicts --quick", bench::verdicts::promises);

@@ -62,13 +62,14 @@ pub fn shown(command: &Command) -> String {
 }
 
 /// A program the tests need, and the Debian package that has it.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 7] = [
     ("git", "git"),
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("cc", "build-essential"),
     ("prometheus", "prometheus"),
+    ("chromium", "chromium"),
 ];
 
 /// Makes sure that every program the tests need is there. Installs what is

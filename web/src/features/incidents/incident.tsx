@@ -49,7 +49,7 @@ function Detail({ incident }: { incident: Incident }) {
           <Fact label={t('incidents.harmed')}>{incident.requests_harmed.toLocaleString('en')}</Fact>
           {incident.swing_back && <Fact label={t('live.swing')}>{incident.swing_back}</Fact>}
           {incident.rollout && (
-            <Fact label={t('home.rollout')}>
+            <Fact label={t('live.rollout')}>
               <Anchor renderRoot={(p) => <Link to="/rollouts/$id" params={{ id: incident.rollout ?? '' }} {...p} />} inherit>
                 {incident.rollout}
               </Anchor>
