@@ -5,3 +5,4 @@ window.matchMedia ??= ((query: string) => ({
   addEventListener: () => {},
   removeEventListener: () => {},
 })) as unknown as typeof window.matchMedia;
+Object.defineProperty(document, 'fonts', { value: new EventTarget(), configurable: true });

@@ -80,19 +80,23 @@ export function staleOf(topic: string): readonly unknown[][] {
   const [kind = '', name = ''] = topic.split(/:(.*)/s);
   switch (kind) {
     case 'rollout':
-      return [['rollout', name], ['rollouts'], ['apps']];
+      return [['rollout', name]];
     case 'change':
       return [['change', changeId(name)], ['changes']];
     case 'changes':
       return [['changes'], ['change']];
     case 'apps':
-      return [['apps'], ['app'], ['rollouts'], ['releases'], ['gateways']];
+      return [['apps'], ['app'], ['gateways']];
     case 'incidents':
       return [['incidents'], ['incident']];
     case 'audit':
       return [['audit']];
     case 'inbox':
-      return [['inbox']];
+    case 'people':
+    case 'tokens':
+    case 'releases':
+    case 'rollouts':
+      return [[kind]];
     default:
       return [];
   }

@@ -4,6 +4,8 @@ import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/re
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { theme } from '../theme.ts';
 import { ActionButton } from './act.tsx';
+// Loaded when it is first needed; here before that, so that no test waits for it.
+import './confirm-dialog.tsx';
 
 afterEach(cleanup);
 
@@ -37,7 +39,7 @@ describe('a button with an effect', () => {
   it('goes back after one more click, without a reason', async () => {
     const run = show('rollback');
     fireEvent.click(button());
-    const dialog = await screen.findByRole('dialog');
+    const dialog = await screen.findByRole('dialog', {}, { timeout: 10_000 });
     expect(dialog.textContent).toContain('Everyone gets it.');
     expect(run).not.toHaveBeenCalled();
     fireEvent.submit(dialog.querySelector('form') as HTMLFormElement);
@@ -46,7 +48,7 @@ describe('a button with an effect', () => {
   it('goes on early only with a reason', async () => {
     const run = show('promote');
     fireEvent.click(button());
-    const dialog = await screen.findByRole('dialog');
+    const dialog = await screen.findByRole('dialog', {}, { timeout: 10_000 });
     const form = dialog.querySelector('form') as HTMLFormElement;
     fireEvent.submit(form);
     expect(run).not.toHaveBeenCalled();

@@ -3,6 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { createContext, useContext, useEffect, useRef, useState, type ReactNode } from 'react';
 import { refresh } from '../api/queries.ts';
 import { Live, type Status } from './live.ts';
+import { SESSION_KEY } from './session.tsx';
 
 const Wanted = createContext<(topic: string) => () => void>(() => () => {});
 const Now = createContext<Status>({ state: 'connecting', heard: 0 });
@@ -17,6 +18,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
     const one = new Live({
       changed: (event) => refresh(client, event.topic),
       resync: () => void client.invalidateQueries({ predicate: (q) => q.queryKey[0] !== 'session' }),
+      signedOut: () => client.setQueryData(SESSION_KEY, null),
       status: setStatus,
     });
     live.current = one;

@@ -24,16 +24,18 @@ type Message =
   | { kind: 'who' }
   | { kind: 'changed'; event: Changed }
   | { kind: 'resync' }
+  | { kind: 'signed_out' }
   | { kind: 'status'; status: Status };
 
 export const POLL_EVERY = 10_000;
 export const FAILURES_UNTIL_POLLING = 3;
 const CHANNEL = 'tidegate-live';
-export const ALWAYS = ['apps', 'changes', 'incidents', 'inbox', 'audit'];
+export const ALWAYS = ['apps', 'audit', 'changes', 'inbox', 'incidents', 'people', 'releases', 'rollouts', 'tokens'];
 
 export interface Handlers {
   changed: (event: Changed) => void;
   resync: () => void;
+  signedOut: () => void;
   status: (status: Status) => void;
 }
 
@@ -128,6 +130,9 @@ export class Live {
       case 'resync':
         this.handlers.resync();
         break;
+      case 'signed_out':
+        this.handlers.signedOut();
+        break;
       case 'status':
         this.now = message.status;
         this.handlers.status(message.status);
@@ -152,17 +157,15 @@ export class Live {
     });
     this.source = source;
     const alive = () => {
-      const again = this.failures > 0;
       this.failures = 0;
       clearInterval(this.poll);
       this.poll = undefined;
       this.tell('live', Date.now());
-      return again;
     };
-    source.onopen = () => {
-      // What happened while nobody listened was not told.
-      if (alive()) this.resync();
-    };
+    source.onopen = alive;
+    // A new stream tells nothing of what happened before it; one that was only interrupted does,
+    // or says `resync` when it cannot.
+    source.addEventListener('ready', () => this.resync());
     source.addEventListener('changed', (e) => {
       alive();
       const event = parse((e as MessageEvent<string>).data);
@@ -174,6 +177,13 @@ export class Live {
     source.addEventListener('resync', () => {
       alive();
       this.resync();
+    });
+    source.addEventListener('signed_out', () => {
+      // Connecting again would only be refused.
+      source.close();
+      this.source = null;
+      this.say({ kind: 'signed_out' });
+      this.handlers.signedOut();
     });
     source.onerror = () => {
       this.failures += 1;
