@@ -57,9 +57,10 @@ pub(crate) async fn built_in(api: &Api, parts: Parts) -> Response {
     match signed_in(api, &parts).await {
         Ok(session) => overview(api, &session, "").await,
         Err(_) => {
-            let code = parts.uri.query().and_then(|query| {
-                query.split('&').find_map(|pair| pair.strip_prefix("code="))
-            });
+            let code = parts
+                .uri
+                .query()
+                .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("code=")));
             html(api, StatusCode::OK, &sign_in_form(api, code.unwrap_or_default(), ""))
         }
     }
@@ -87,9 +88,7 @@ pub(crate) async fn sign_in(
             let set = set_cookie(&api, &parts.headers, Some(&session.secret));
             back(&api, Some(set))
         }
-        Err(error) => {
-            html(&api, error.status(), &sign_in_form(&api, "", &alert(&error)))
-        }
+        Err(error) => html(&api, error.status(), &sign_in_form(&api, "", &alert(&error))),
     }
 }
 
@@ -301,7 +300,8 @@ fn sign_in_form(api: &Api, code: &str, said: &str) -> String {
          <label>Password<input name=\"password\" type=\"password\" \
          autocomplete=\"current-password\"></label>",
     );
-    let token = form("<label>Token<input name=\"token\" type=\"password\" autocomplete=\"off\"></label>");
+    let token =
+        form("<label>Token<input name=\"token\" type=\"password\" autocomplete=\"off\"></label>");
     let code = form(&format!(
         "<label>One-time code<input name=\"code\" autocomplete=\"one-time-code\" value=\"{}\"></label>",
         escaped(code)

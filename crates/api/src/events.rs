@@ -268,11 +268,8 @@ mod tests {
 
     #[test]
     fn only_the_last_of_a_batch_names_the_place() {
-        let event = |topic: &str| Event {
-            topic: topic.to_owned(),
-            version: Some(3),
-            at: Timestamp(7),
-        };
+        let event =
+            |topic: &str| Event { topic: topic.to_owned(), version: Some(3), at: Timestamp(7) };
         let text = written([event("apps"), event("change:41")].into_iter(), 12);
         assert_eq!(
             text,

@@ -28,6 +28,7 @@
 mod apps;
 mod audit;
 mod changes;
+mod editor;
 mod emergency;
 mod events;
 mod experiments;
@@ -94,12 +95,15 @@ pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router 
 
 fn resources() -> Router<Api> {
     Router::new()
-        .route(
-            "/session",
-            get(session::get).post(session::sign_in).delete(session::sign_out),
-        )
+        .route("/session", get(session::get).post(session::sign_in).delete(session::sign_out))
         .route("/session/as", post(session::view_as))
         .route("/events", get(events::listen))
+        .route("/inbox", get(editor::inbox))
+        .route("/models", get(editor::models))
+        .route(
+            "/drafts/{app}",
+            get(editor::draft).put(editor::save_draft).delete(editor::drop_draft),
+        )
         .route("/whoami", get(installation::whoami))
         .route("/git", get(installation::git))
         .route("/gateways", get(installation::gateways))
@@ -107,6 +111,8 @@ fn resources() -> Router<Api> {
         .route("/apps/{app}", get(apps::get))
         .route("/apps/{app}/actions", post(apps::act))
         .route("/apps/{app}/call", get(apps::call))
+        .route("/apps/{app}/files", get(editor::files))
+        .route("/apps/{app}/check", post(editor::check))
         .route("/apps/{app}/plan", get(plan::get).post(plan::ask))
         .route("/changes", get(changes::list).post(changes::create))
         .route("/changes/{id}", get(changes::get).patch(changes::update))
@@ -117,6 +123,7 @@ fn resources() -> Router<Api> {
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/{id}", get(rollouts::get))
         .route("/rollouts/{id}/ticks", get(rollouts::ticks))
+        .route("/rollouts/{id}/series", get(rollouts::series))
         .route("/rollouts/{id}/outcomes", get(rollouts::outcomes))
         .route("/rollouts/{id}/sample", get(rollouts::sample))
         .route("/rollouts/{id}/actions", post(rollouts::act))

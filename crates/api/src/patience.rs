@@ -26,11 +26,7 @@ impl<T> Patient<T> {
         Self { inner, waiting: None }
     }
 
-    fn timed<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        done: Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
+    fn timed<R>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if done.is_ready() {
             self.waiting = None;
             return done;

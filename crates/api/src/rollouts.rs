@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use control::labels::SampleQuery;
+use control::series::SeriesView;
 use control::views::{ActionResult, NewAction, Page, RolloutView, SampleView};
 use domain::ids::RolloutId;
 use domain::rollout::Report;
@@ -39,6 +40,22 @@ pub(crate) async fn ticks(
     Params(params): Params<ListParams>,
 ) -> Answer<Page<Report>> {
     answer(api.control.ticks(&caller, id, params.query(&[])?).await)
+}
+
+/// How fine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeriesParams {
+    points: Option<u32>,
+}
+
+pub(crate) async fn series(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<RolloutId>,
+    Params(params): Params<SeriesParams>,
+) -> Answer<SeriesView> {
+    answer(api.control.series(&caller, id, params.points).await)
 }
 
 /// A line of JSON for each outcome. What fails after the first lines cuts the

@@ -65,7 +65,8 @@ fn connection(stream: TcpStream, from: SocketAddr, router: Router, under_way: &G
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let connection = under_way.watch(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
+    let connection =
+        under_way.watch(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
     tokio::spawn(async move {
         // Callers hang up; that is their business.
         if let Err(error) = connection.await {

@@ -105,10 +105,9 @@ impl NewSession {
         let given = |text: Option<String>| text.filter(|t| !t.is_empty());
         match (given(self.token), given(self.login), given(self.password), given(self.code)) {
             (Some(token), None, None, None) => Ok(SignIn::Token(token.trim().to_owned())),
-            (None, Some(login), Some(password), None) => Ok(SignIn::Password {
-                login: login.trim().to_owned(),
-                password,
-            }),
+            (None, Some(login), Some(password), None) => {
+                Ok(SignIn::Password { login: login.trim().to_owned(), password })
+            }
             (None, None, None, Some(code)) => Ok(SignIn::Code(code.trim().to_owned())),
             _ => Err(ApiError::invalid(
                 "bad_sign_in",

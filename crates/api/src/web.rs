@@ -23,8 +23,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 struct Dist;
 
 /// Paths of programs: no page is ever served there.
-const NO_PAGES: [&str; 8] =
-    ["api", "v1", "ofrep", "git", "log", "internal", "assets", "emergency"];
+const NO_PAGES: [&str; 8] = ["api", "v1", "ofrep", "git", "log", "internal", "assets", "emergency"];
 /// The names of built assets carry their content's hash.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
@@ -118,6 +117,7 @@ fn page(api: &Api, index: &EmbeddedFile) -> Option<Response> {
 /// Puts base and nonce first into the head, before anything is loaded.
 fn filled_in(index: &str, base: &str, nonce: &str) -> Option<String> {
     let head = index.find("<head>")? + "<head>".len();
+    let index = index.replace("__CSP_NONCE__", nonce);
     let (before, after) = index.split_at_checked(head)?;
     let base = emergency::escaped(base);
     Some(format!(

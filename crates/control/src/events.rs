@@ -244,8 +244,17 @@ pub fn topics(caller: &Caller, asked: &str, own: BTreeSet<String>) -> Result<Top
 
 fn in_ring(caller: &Caller, word: &str) -> Result<String, Problem> {
     const LISTS: [&str; 11] = [
-        "apps", "changes", "rollouts", "experiments", "incidents", "releases", "gateways", "audit",
-        "inbox", "people", "tokens",
+        "apps",
+        "changes",
+        "rollouts",
+        "experiments",
+        "incidents",
+        "releases",
+        "gateways",
+        "audit",
+        "inbox",
+        "people",
+        "tokens",
     ];
     if LISTS.contains(&word) {
         return Ok(word.to_owned());
@@ -258,15 +267,11 @@ fn in_ring(caller: &Caller, word: &str) -> Result<String, Problem> {
             "experiment" => id.parse::<ExperimentId>().ok().map(|id| format!("experiment:{id}")),
             "incident" => id.parse::<IncidentId>().ok().map(|id| format!("incident:{id}")),
             // Drafts are their author's: nobody can name another's.
-            "draft" => {
-                id.parse::<AppName>().ok().map(|id| format!("draft:{}/{id}", caller.name()))
-            }
+            "draft" => id.parse::<AppName>().ok().map(|id| format!("draft:{}/{id}", caller.name())),
             _ => None,
         }
     };
-    word.split_once(':')
-        .and_then(|(kind, id)| read(kind, id))
-        .ok_or_else(|| no_such_topic(word))
+    word.split_once(':').and_then(|(kind, id)| read(kind, id)).ok_or_else(|| no_such_topic(word))
 }
 
 fn no_such_topic(word: &str) -> Problem {
@@ -374,11 +379,13 @@ mod tests {
         let read = topics(&caller, "change:41, rollout:ro-7,apps,draft:mail", want(&["token:x"]));
         let read = read.unwrap();
         assert!(read.all().contains("draft:ana/mail") && read.all().contains("change:ch-41"));
-        let event = |topic: &str| Event { topic: topic.to_owned(), version: None, at: Timestamp(0) };
+        let event =
+            |topic: &str| Event { topic: topic.to_owned(), version: None, at: Timestamp(0) };
         assert_eq!(read.told(event("change:ch-41")).unwrap().topic, "change:41", "as asked");
         assert!(read.concerns_listener(&event("token:x")));
         assert_eq!(read.told(event("token:x")), None, "its own sign-in is nobody's news");
-        for bad in ["", "nothing", "change:", "change:x", "draft:ana/mail", "session:x", "token:x"] {
+        for bad in ["", "nothing", "change:", "change:x", "draft:ana/mail", "session:x", "token:x"]
+        {
             assert_eq!(topics(&caller, bad, BTreeSet::new()).unwrap_err().code, "no_such_topic");
         }
         let many = (0..80).map(|i| format!("change:{i}")).collect::<Vec<_>>().join(",");

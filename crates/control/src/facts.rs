@@ -12,7 +12,7 @@ use checks::tokens;
 use domain::change::Change;
 use domain::component::ComponentKind;
 use domain::facts::{AppFacts, AuthorFacts, CostFacts, Facts, ModelFacts, TokenFacts};
-use domain::ids::AppName;
+use domain::ids::{AppName, ChangeId, PersonName};
 use domain::manifest::Release;
 use domain::people::Person;
 use domain::routing::Arm;
@@ -30,7 +30,7 @@ pub const MAX_OTHERS: u32 = 50;
 const A_DAY: Span = Span::from_secs(86_400);
 
 /// Contents of a release, by kind.
-type Contents = BTreeMap<ComponentKind, Value>;
+pub(crate) type Contents = BTreeMap<ComponentKind, Value>;
 
 /// What only the store knows of a change.
 #[derive(Debug, Clone, Default)]
@@ -46,29 +46,40 @@ pub(crate) struct Known {
 impl Control {
     /// Authors with their roles, and the app's traffic.
     pub(crate) async fn known_of(&self, change: &Change, now: Timestamp) -> Result<Known, Problem> {
-        let mut authors = Vec::new();
         let rest = change.contributors.iter().filter(|name| **name != change.author);
-        for name in std::iter::once(&change.author).chain(rest) {
+        let names = std::iter::once(&change.author).chain(rest);
+        self.known_about(&change.app, names, Some(change.id), now).await
+    }
+
+    /// The same of edits that are no change yet.
+    pub(crate) async fn known_about<'a>(
+        &self,
+        app: &AppName,
+        names: impl Iterator<Item = &'a PersonName>,
+        id: Option<ChangeId>,
+        now: Timestamp,
+    ) -> Result<Known, Problem> {
+        let mut authors = Vec::new();
+        for name in names {
             let person = self.store.get::<Person>(Kind::Person, name).await?;
             let roles = person.map(|p| p.doc.roles).unwrap_or_default();
             authors.push(AuthorFacts { name: name.to_string(), roles });
         }
         let since = Timestamp(now.0.saturating_sub(A_DAY.millis())).second();
-        let cells =
-            self.store.app_cells(&change.app, since, now.second().saturating_add(1)).await?;
+        let cells = self.store.app_cells(app, since, now.second().saturating_add(1)).await?;
         let shown = cells.iter().filter(|(key, _)| key.arm != Arm::Shadow);
         let asked = shown.fold(0_u64, |sum, (_, cell)| sum.saturating_add(cell.n));
-        let others = self.checked_before(change).await?;
+        let others = self.checked_before(id).await?;
         Ok(Known { authors, requests_a_day: Some(asked).filter(|n| *n > 0), others })
     }
 
     /// The newest changes whose facts are kept.
-    async fn checked_before(&self, change: &Change) -> Result<Vec<Other>, Problem> {
+    async fn checked_before(&self, id: Option<ChangeId>) -> Result<Vec<Other>, Problem> {
         // One more, because this one may be among them.
         let query = Query::of(Kind::Change).newest_first().limit(MAX_OTHERS.saturating_add(1));
         let changes = self.store.list::<Change>(query).await?.items.into_iter().map(|c| c.doc);
         Ok(changes
-            .filter(|other| other.id != change.id)
+            .filter(|other| Some(other.id) != id)
             .filter_map(|other| {
                 let name = format!("{} \"{}\"", other.id, other.title);
                 Some(Other { name, facts: other.facts? })
@@ -193,7 +204,7 @@ fn content<T: DeserializeOwned>(contents: &Contents, kind: ComponentKind) -> Opt
 }
 
 /// Tokens of a typical request and of the longest answer.
-fn typical(contents: &Contents) -> (Option<u64>, Option<u64>) {
+pub(crate) fn typical(contents: &Contents) -> (Option<u64>, Option<u64>) {
     let prompt = content::<PromptContent>(contents, ComponentKind::Prompt);
     let model = content::<ModelContent>(contents, ComponentKind::Model);
     let Some((prompt, model)) = prompt.zip(model) else { return (None, None) };
@@ -205,7 +216,7 @@ fn typical(contents: &Contents) -> (Option<u64>, Option<u64>) {
 
 /// Millionths of a dollar for a typical request; absent unless prompt and answer
 /// are both known. Dollars a million tokens are millionths of a dollar a token.
-fn micros(contents: &Contents) -> Option<u64> {
+pub(crate) fn micros(contents: &Contents) -> Option<u64> {
     let model = content::<ModelContent>(contents, ComponentKind::Model)?;
     let (prompt, answer) = typical(contents);
     let (prompt, answer) = prompt.zip(answer)?;

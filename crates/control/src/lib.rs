@@ -16,6 +16,7 @@
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
 //! - [`sessions`]: signing in with a browser;
 //! - [`plan`]: what a rollout could detect, before it begins;
+//! - [`editor`], [`inbox`], [`series`]: what pages need beside the records;
 //! - [`events`]: what moved, for pages that are open;
 //! - [`why`], [`log`], [`listing`]: what people read.
 //!
@@ -37,6 +38,7 @@ pub mod breakglass;
 mod bump;
 pub mod caller;
 pub mod changes;
+pub mod editor;
 mod effects;
 mod evidence;
 pub mod events;
@@ -47,6 +49,7 @@ mod facts;
 pub mod gates;
 mod git;
 mod housekeeping;
+pub mod inbox;
 mod incidents;
 mod init;
 mod journal;
@@ -64,6 +67,7 @@ mod reconcile;
 pub mod records;
 pub mod releases;
 pub mod rollouts;
+pub mod series;
 pub mod sessions;
 pub mod telemetry;
 pub mod views;

@@ -78,7 +78,8 @@ impl Store {
         let mut writing = self.state.write().await?;
         match carry_out(writing.connection(), tx).await {
             Ok(committed) => {
-                touched.log_size = Some(committed.log_size).filter(|_| !committed.entries.is_empty());
+                touched.log_size =
+                    Some(committed.log_size).filter(|_| !committed.entries.is_empty());
                 for object in &mut touched.objects {
                     object.generation = committed.generation(object.kind, &object.id);
                 }

@@ -50,6 +50,14 @@ const ROUTES: &[(&str, &str)] = &[
     ("PUT", "/api/v1/people/admin/password"),
     ("POST", "/api/v1/people/admin/sign-in-code"),
     ("GET", "/api/v1/events?topics=apps"),
+    ("GET", "/api/v1/inbox"),
+    ("GET", "/api/v1/models"),
+    ("GET", "/api/v1/drafts/support-summary"),
+    ("PUT", "/api/v1/drafts/support-summary"),
+    ("DELETE", "/api/v1/drafts/support-summary"),
+    ("GET", "/api/v1/apps/support-summary/files"),
+    ("POST", "/api/v1/apps/support-summary/check"),
+    ("GET", "/api/v1/rollouts/ro-1/series"),
     ("GET", "/api/v1/session"),
     ("DELETE", "/api/v1/session"),
     ("POST", "/api/v1/session/as"),
@@ -74,6 +82,7 @@ const ROUTES: &[(&str, &str)] = &[
 /// Every write, with a body that reads.
 const WRITES: &[(&str, &str, &str)] = &[
     ("propose", "/api/v1/changes", r#"{"app": "nothing", "why": "because it is a test"}"#),
+    ("check edits", "/api/v1/apps/support-summary/check", "{}"),
     ("roll back", "/api/v1/apps/support-summary/actions", r#"{"kind": "rollback"}"#),
     (
         "unkill",

@@ -140,10 +140,8 @@ fn a_place_nobody_remembers_means_look_again() {
     let mut stream = Stream::of(&tide, "ana", "incidents");
     stream.next().unwrap();
     for last in ["1", "nonsense", "99999999999999999999"] {
-        let headers = format!(
-            "authorization: Bearer {}\r\nlast-event-id: {last}\r\n",
-            tide.token("ana")
-        );
+        let headers =
+            format!("authorization: Bearer {}\r\nlast-event-id: {last}\r\n", tide.token("ana"));
         let mut old = Stream::open(&tide, &headers, "incidents");
         let event = old.next().unwrap();
         assert_eq!(event.name, "resync", "{last}");

@@ -104,9 +104,7 @@ fn a_browser_signs_in_by_each_way_and_out_again() {
     assert_eq!(again.0, 401, "a code opens once");
 
     let entries = tide.run("admin", ["audit", "list", "-o", "json"]).ok().stdout;
-    for action in
-        ["session.opened", "session.closed", "session.code_made", "person.password_set"]
-    {
+    for action in ["session.opened", "session.closed", "session.code_made", "person.password_set"] {
         assert!(entries.contains(action), "{action} is not in the log");
     }
     assert!(entries.contains("127.0.0.1"), "where from is in the log");
@@ -350,7 +348,8 @@ fn the_built_in_page_stops_harm_without_a_script() {
     assert!(!page.as_str().unwrap().contains("<script"), "{page}");
     let app = tide.run("omar", ["app", "get", APP, "-o", "json"]).ok().json();
     assert!(app["killed"].is_number() || app["killed"].is_string(), "{app}");
-    let other = form_post(&browser, "/emergency/act", &own, &format!("csrf={csrf}&app={APP}&kind=unkill"));
+    let other =
+        form_post(&browser, "/emergency/act", &own, &format!("csrf={csrf}&app={APP}&kind=unkill"));
     assert_eq!(other.0, 422, "it stops, and starts nothing");
     let out = form_post(&browser, "/emergency/signout", &own, &format!("csrf={csrf}"));
     assert_eq!(out.0, 303);

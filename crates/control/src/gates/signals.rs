@@ -1,14 +1,33 @@
 //! The gate that looks whether anybody measures what the plan watches: a signal
 //! without a single measurement blocks promotion for ever.
 
+use crate::Control;
+use crate::problem::Problem;
 use domain::finding::{Finding, GateResult, Place, Severity, Tier};
 use domain::ids::AppName;
 use domain::policy::{BUILT_IN_SIGNALS, RolloutPolicy, Signal};
-use domain::units::Span;
+use domain::units::{Span, Timestamp};
+use opsrepo::Desired;
 use std::collections::BTreeSet;
 
 /// How far back feedback counts as "somebody sends it".
-pub(super) const HEARD_WITHIN: Span = Span::from_secs(30 * 86_400);
+const HEARD_WITHIN: Span = Span::from_secs(30 * 86_400);
+
+impl Control {
+    /// Names under which somebody said something about this app lately, of those
+    /// its plan watches.
+    pub(super) async fn heard_of(
+        &self,
+        desired: &Desired,
+        app: &AppName,
+        now: Timestamp,
+    ) -> Result<BTreeSet<String>, Problem> {
+        let since = Timestamp(now.0.saturating_sub(HEARD_WITHIN.millis()));
+        let watched = desired.policy(app);
+        let names: Vec<_> = watched.iter().flat_map(|p| &p.signals).map(|s| &*s.name).collect();
+        Ok(self.store.feedback_heard(app, &names, since).await?)
+    }
+}
 
 /// Every signal is measured by gateways, read from a source, posted by a judge, or
 /// was heard of in [`HEARD_WITHIN`]. A warning: a new app has no past.

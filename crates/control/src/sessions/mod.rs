@@ -473,8 +473,7 @@ impl Control {
     ) -> Result<(), Problem> {
         let name = secret_hash(caller.name().as_str());
         let address = caller.source.as_deref().unwrap_or("-");
-        let made =
-            self.tries.begin(Some(&name), address, self.clock.now()).map_err(too_many)?;
+        let made = self.tries.begin(Some(&name), address, self.clock.now()).map_err(too_many)?;
         let current = current.unwrap_or_default();
         if current.len() > MAX_PASSWORD || !known.is(current).await? {
             return Err(Problem::new(

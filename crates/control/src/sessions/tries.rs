@@ -57,16 +57,14 @@ impl Tries {
             .filter_map(|(key, limit)| {
                 let window = windows.get(key)?;
                 let over = now.since(window.since) >= WINDOW;
-                (!over && window.failures >= *limit)
-                    .then(|| window.since.plus(WINDOW).since(now))
+                (!over && window.failures >= *limit).then(|| window.since.plus(WINDOW).since(now))
             })
             .max();
         if let Some(wait) = wait {
             return Err(wait);
         }
         for (key, _) in &keys {
-            let window =
-                windows.entry(key.clone()).or_insert(Window { since: now, failures: 0 });
+            let window = windows.entry(key.clone()).or_insert(Window { since: now, failures: 0 });
             if now.since(window.since) >= WINDOW {
                 *window = Window { since: now, failures: 0 };
             }
