@@ -182,6 +182,10 @@ impl Cell {
         self.prompt_tokens = self.prompt_tokens.saturating_add(event.prompt_tokens);
         self.completion_tokens = self.completion_tokens.saturating_add(event.completion_tokens);
         self.cost_nano_usd = self.cost_nano_usd.saturating_add(event.cost_nano_usd);
+        if let Some(failed) = event.schema_failed {
+            self.schema_checked = self.schema_checked.saturating_add(1);
+            self.schema_failures = self.schema_failures.saturating_add(u64::from(failed));
+        }
         let mut count = |sketch: fn(&mut Self) -> &mut Sketch, value: f64| {
             // Integers are never NaN, so nothing is refused here.
             sketch(self).add(value).unwrap_or_default();

@@ -315,7 +315,12 @@ impl Judged {
             Gate::known(signals::gate(
                 &self.app,
                 self.subject.desired.policy(&self.app),
-                &self.heard,
+                &signals::Known {
+                    heard: &self.heard,
+                    answer_schema: release
+                        .and_then(|r| r.contents.get(&ComponentKind::Answer)?.get("schema"))
+                        .is_some(),
+                },
             )),
             Gate::known(evals::fallback_gate(
                 &self.app,

@@ -155,6 +155,7 @@ async fn visit(
             prompt_tokens: 10,
             completion_tokens: 10,
             cost_nano_usd: 1000,
+            schema_failed: None,
             served_model: None,
             prompt: None,
             answer: None,

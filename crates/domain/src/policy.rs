@@ -355,8 +355,8 @@ fn default_min_samples() -> u64 {
 pub const BUILT_IN_SIGNALS: [&str; 7] =
     ["error", "latency_ms", "ttft_ms", "cost", "output_tokens", "fallback", "schema_failure"];
 
-/// Built-in names that no gateway measures yet: answers have no schema to fail.
-const UNMEASURED_SIGNALS: [&str; 1] = ["schema_failure"];
+/// The built-in signal that only apps with a schema of their answers have.
+pub const SCHEMA_FAILURE: &str = "schema_failure";
 
 impl Signal {
     /// True if every answer brings a measurement by itself.
@@ -366,7 +366,7 @@ impl Signal {
 
     /// True if every answer brings a measurement under this name by itself.
     pub fn measured_by_gateways(name: &str) -> bool {
-        BUILT_IN_SIGNALS.contains(&name) && !UNMEASURED_SIGNALS.contains(&name)
+        BUILT_IN_SIGNALS.contains(&name) && name != SCHEMA_FAILURE
     }
 
     /// Name of the feedback with which people label this signal's answers, if

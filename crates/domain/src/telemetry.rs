@@ -97,6 +97,10 @@ pub struct RequestRecord {
     pub completion_tokens: u64,
     /// Cost in billionths of a US dollar.
     pub cost_nano_usd: u64,
+    /// True if the answer is not what the app's schema wants; absent where none
+    /// was checked: the app has no schema, or no model answered in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_failed: Option<bool>,
     /// Model id as the provider names it in the answer.
     pub served_model: Option<String>,
     /// The rendered messages, redacted; absent if not sampled.

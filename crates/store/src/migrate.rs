@@ -20,6 +20,7 @@ pub(crate) const TELEMETRY: Migrations = &[
     include_str!("../migrations/telemetry/0003_external.sql"),
     include_str!("../migrations/telemetry/0004_answers.sql"),
     include_str!("../migrations/telemetry/0005_experiments.sql"),
+    include_str!("../migrations/telemetry/0006_schema_failures.sql"),
 ];
 
 /// What is found in a file before anything is done to it.

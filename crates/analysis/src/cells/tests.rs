@@ -29,6 +29,7 @@ fn event(arm: Arm, at: i64, status: AnswerStatus, latency_us: u64, cost: u64) ->
         prompt_tokens: 10,
         completion_tokens: 5,
         cost_nano_usd: cost,
+        schema_failed: None,
         served_model: None,
         prompt: None,
         answer: None,
@@ -104,4 +105,16 @@ fn numbers_that_are_none_are_set_aside() {
     }
     assert_eq!((cell.n, cell.zeros, cell.ones, cell.unusable), (3, 1, 1, 3));
     assert_eq!((cell.sum(), cell.sum_sq()), (1.25, Some(1.0625)));
+}
+
+#[test]
+fn answers_held_against_a_schema_are_counted_apart() {
+    let mut cell = Cell::default();
+    for schema_failed in [None, Some(false), Some(true), Some(true)] {
+        cell.add(&Event { schema_failed, ..event(Arm::Control, 0, AnswerStatus::Ok, 1, 1) });
+    }
+    let mut twice = cell.clone();
+    twice.merge(&cell);
+    assert_eq!((cell.n, cell.schema_checked, cell.schema_failures), (4, 3, 2));
+    assert_eq!((twice.schema_checked, twice.schema_failures), (6, 4));
 }

@@ -1,7 +1,7 @@
 //! From stored outcomes to what the tests of a policy take in.
 
 use analysis::{Engine, Label, Outcome};
-use domain::policy::RolloutPolicy;
+use domain::policy::{RolloutPolicy, SCHEMA_FAILURE};
 use std::collections::BTreeMap;
 use store::{KnownOutcome, Measured};
 
@@ -95,6 +95,7 @@ pub(crate) fn measured(measured: &Measured) -> Vec<(&str, f64)> {
             ttft_us,
             cost_nano_usd,
             output_tokens,
+            schema_failed,
         } => {
             let flag = |is: bool| f64::from(u8::from(is));
             let mut values = vec![
@@ -105,6 +106,7 @@ pub(crate) fn measured(measured: &Measured) -> Vec<(&str, f64)> {
                 ("cost", *cost_nano_usd as f64 / 1e9),
             ];
             values.extend(output_tokens.map(|tokens| ("output_tokens", tokens as f64)));
+            values.extend(schema_failed.map(|failed| (SCHEMA_FAILURE, flag(failed))));
             values
         }
         Measured::Feedback { name, .. } if is_built_in(name) => Vec::new(),
@@ -145,6 +147,7 @@ mod tests {
                 {"name": "latency_ms", "kind": "latency", "limit": 900, "action": "pause"},
                 {"name": "cost", "kind": "amount", "limit": 0.1, "action": "pause"},
                 {"name": "error", "kind": "rate", "limit": 0.1, "action": "pause"},
+                {"name": "schema_failure", "kind": "rate", "limit": 0.1, "action": "pause"},
             ],
         }))
         .unwrap();
@@ -156,8 +159,9 @@ mod tests {
             ttft_us: 900,
             cost_nano_usd: 2_000_000,
             output_tokens: None,
+            schema_failed: Some(true),
         }));
-        assert_eq!(answer.values, [(3, 1.0), (1, 1.5), (2, 0.002)]);
+        assert_eq!(answer.values, [(3, 1.0), (1, 1.5), (2, 0.002), (4, 1.0)]);
         assert_eq!((answer.failed, answer.share, answer.unit), (true, 0.25, Some(11)));
         let said = |name: &str| {
             let name = name.to_owned();

@@ -29,17 +29,21 @@ impl Control {
     }
 }
 
+/// What somebody measures beside what gateways measure of every app.
+pub(super) struct Known<'a> {
+    /// Names of feedback that came in [`HEARD_WITHIN`].
+    pub heard: &'a BTreeSet<String>,
+    /// The app promises a form of its answers, so gateways check it.
+    pub answer_schema: bool,
+}
+
 /// Every signal is measured by gateways, read from a source, posted by a judge, or
 /// was heard of in [`HEARD_WITHIN`]. A warning: a new app has no past.
-pub(super) fn gate(
-    app: &AppName,
-    policy: Option<&RolloutPolicy>,
-    heard: &BTreeSet<String>,
-) -> GateResult {
+pub(super) fn gate(app: &AppName, policy: Option<&RolloutPolicy>, known: &Known<'_>) -> GateResult {
     let signals = policy.map(|policy| policy.signals.as_slice()).unwrap_or_default();
     let findings: Vec<_> = (0..)
         .zip(signals)
-        .filter(|(_, signal)| !is_measured(signal, heard))
+        .filter(|(_, signal)| !is_measured(signal, known))
         .map(|(i, signal)| unmeasured(app, i, signal))
         .collect();
     let summary = match (signals.len(), findings.len()) {
@@ -51,10 +55,11 @@ pub(super) fn gate(
     GateResult::of("signals", title, Tier::Static, summary, findings)
 }
 
-fn is_measured(signal: &Signal, heard: &BTreeSet<String>) -> bool {
+fn is_measured(signal: &Signal, known: &Known<'_>) -> bool {
+    let of_feedback = || signal.judge.is_some() || known.heard.contains(&signal.name);
     match signal.is_built_in() {
-        true => signal.is_measured_by_gateways(),
-        false => signal.source.is_some() || signal.judge.is_some() || heard.contains(&signal.name),
+        true => signal.is_measured_by_gateways() || known.answer_schema,
+        false => signal.source.is_some() || of_feedback(),
     }
 }
 
@@ -67,8 +72,10 @@ fn unmeasured(app: &AppName, i: usize, signal: &Signal) -> Finding {
         .collect();
     let (message, mend) = match signal.is_built_in() {
         true => (
-            format!("no gateway measures `{name}` yet"),
-            "take the signal out of the plan".to_owned(),
+            format!("`{name}` needs a schema of the answers, and this app has none"),
+            format!(
+                "write the schema under `answer` in `apps/{app}/app.yaml`, or take the signal out of the plan"
+            ),
         ),
         false => (
             format!("nobody has sent feedback named `{name}` on this app in the last 30 days"),
@@ -116,7 +123,8 @@ mod tests {
         .unwrap();
         let app: AppName = "support-summary".parse().unwrap();
         let heard = BTreeSet::from(["accepted".to_owned()]);
-        let result = gate(&app, Some(&policy), &heard);
+        let known = Known { heard: &heard, answer_schema: false };
+        let result = gate(&app, Some(&policy), &known);
         assert_eq!(result.outcome, GateOutcome::Warned);
         let fields: Vec<_> = result
             .findings
@@ -128,7 +136,10 @@ mod tests {
         assert!(result.findings[1].explanation.contains("`error`, `latency_ms`"));
         assert!(!result.findings[1].explanation.contains("schema_failure"));
         let all = BTreeSet::from(["accepted", "rejected"].map(str::to_owned));
-        assert_eq!(gate(&app, Some(&policy), &all).findings.len(), 1);
-        assert_eq!(gate(&app, None, &heard).outcome, GateOutcome::Passed);
+        let known_all = Known { heard: &all, answer_schema: false };
+        assert_eq!(gate(&app, Some(&policy), &known_all).findings.len(), 1);
+        let with_schema = Known { heard: &all, answer_schema: true };
+        assert_eq!(gate(&app, Some(&policy), &with_schema).outcome, GateOutcome::Passed);
+        assert_eq!(gate(&app, None, &known).outcome, GateOutcome::Passed);
     }
 }

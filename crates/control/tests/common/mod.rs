@@ -262,6 +262,7 @@ impl House {
                 prompt_tokens: 10,
                 completion_tokens: 10,
                 cost_nano_usd: 1000,
+                schema_failed: None,
                 served_model: None,
                 prompt: None,
                 answer: None,

@@ -86,12 +86,14 @@ impl Machine<'_> {
     }
 
     /// Signals that should have been measured by now, by the answers there were,
-    /// and never were.
+    /// and never were. What gateways measure comes with the answers: there is
+    /// nothing anybody could mend.
     pub(super) fn never_measured(&self) -> Vec<&Signal> {
         let answers = self.seen.exposed.max(self.counts.control);
         let never = |signal: &&Signal| {
             let silent = self.verdict(signal).is_none_or(sentences::is_unmeasured);
             silent
+                && !signal.is_measured_by_gateways()
                 && answers >= signal.min_samples.max(1)
                 && !self.state.sampled.contains(&signal.name)
         };

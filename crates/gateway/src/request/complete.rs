@@ -100,6 +100,7 @@ async fn accept(
         subject,
         tenant: request.tidegate.attr("tenant"),
         request,
+        answer_schema: app.answer_schema.clone(),
     };
     let pending = Pending::new(common, decision, at, arrived);
     Ok((Known { shared: shared.clone(), caller, app: name, wish, job }, pending, killed))

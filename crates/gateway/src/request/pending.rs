@@ -8,6 +8,7 @@ use crate::snapshot::Served;
 use crate::state::Shared;
 use crate::telemetry::Event;
 use bytes::Bytes;
+use checks::score::Schema;
 use connect::tap::Summary;
 use domain::ids::{AppName, Generation, RequestId};
 use domain::routing::Decision;
@@ -26,6 +27,7 @@ pub(super) struct Common {
     pub(super) subject: String,
     pub(super) tenant: Option<String>,
     pub(super) request: Arc<ChatRequest>,
+    pub(super) answer_schema: Option<Arc<Schema>>,
 }
 
 /// A request under way.
@@ -93,6 +95,7 @@ impl Pending {
             subject: common.subject.clone(),
             tenant: common.tenant.clone(),
             request: common.request.clone(),
+            answer_schema: common.answer_schema.clone(),
             prompt: std::mem::take(&mut self.prompt),
             served: self.served.take(),
             status,

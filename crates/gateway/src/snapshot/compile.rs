@@ -5,8 +5,10 @@
 //! snapshot to snapshot: a new generation costs what is new in it.
 
 use bytes::Bytes;
+use checks::score::Schema;
 use checks::template::{KeyTemplate, Recipe};
 use connect::provider::{Choice, Prepared, Recordings, Rules, Stock};
+use domain::component::ComponentKind;
 use domain::fallback::Fallback;
 use domain::ids::{AppName, Digest, Generation, ReleaseId};
 use domain::snapshot::{AppSnapshot, Grant, ModelContent, Provider, ServedRelease, Snapshot};
@@ -37,6 +39,8 @@ pub struct App {
     pub snapshot: AppSnapshot,
     /// Its deterministic answers.
     pub fallback: Option<Fallbacks>,
+    /// What every answer must be.
+    pub answer_schema: Option<Arc<Schema>>,
 }
 
 /// A release, ready to answer.
@@ -148,7 +152,8 @@ impl Compiled {
                     )
                     .ok()
             });
-            (name, App { snapshot: app, fallback })
+            let answer_schema = answer_schema(&name, &app, &snapshot.releases, last);
+            (name, App { snapshot: app, fallback, answer_schema })
         });
         Self {
             generation: snapshot.generation,
@@ -170,6 +175,32 @@ impl Compiled {
             .cloned()
             .unwrap_or_else(|| Err(Unusable::new("the snapshot does not hold this release")))
     }
+}
+
+/// The schema of an app's answers: its callers were promised what production
+/// says, whoever answers; where it promises nothing yet, what the candidate
+/// will. What was compiled before is carried over. One that cannot be used is
+/// said here and checks nothing.
+fn answer_schema(
+    name: &AppName,
+    app: &AppSnapshot,
+    releases: &BTreeMap<ReleaseId, ServedRelease>,
+    last: Option<&Compiled>,
+) -> Option<Arc<Schema>> {
+    let named =
+        |app: &AppSnapshot| [Some(app.production), app.rollout.as_ref().map(|r| r.candidate)];
+    let before = last.and_then(|last| last.apps.get(name));
+    if let Some(same) = before.filter(|before| named(&before.snapshot) == named(app)) {
+        return same.answer_schema.clone();
+    }
+    let schema = |id| releases.get(&id)?.contents.get(&ComponentKind::Answer)?.get("schema");
+    let schema = named(app).into_iter().flatten().find_map(schema)?;
+    Schema::new(schema)
+        .map_err(|why| {
+            tracing::error!(app = %name, at = %why.pointer, why = %why.message, "the schema of the answers cannot be used");
+        })
+        .ok()
+        .map(Arc::new)
 }
 
 fn tokens(grants: BTreeMap<String, Grant>) -> HashMap<Digest, Grant> {

@@ -7,8 +7,9 @@ use crate::request::ChatRequest;
 use crate::snapshot::Served;
 use bytes::Bytes;
 use checks::redact::redact;
+use checks::score::Schema;
 use checks::tokens;
-use connect::tap::{Summary, Usage};
+use connect::tap::{MAX_TEXT_BYTES, Summary, Usage};
 use domain::ids::{AppName, Digest, Generation, RequestId};
 use domain::routing::Decision;
 use domain::telemetry::{AnswerStatus, Feedback, RequestRecord};
@@ -34,6 +35,8 @@ pub(crate) struct Event {
     pub(crate) subject: String,
     pub(crate) tenant: Option<String>,
     pub(crate) request: Arc<ChatRequest>,
+    /// What the answer must be.
+    pub(crate) answer_schema: Option<Arc<Schema>>,
     pub(crate) prompt: Bytes,
     /// Who answered; nobody if the fallback did.
     pub(crate) served: Option<Arc<Served>>,
@@ -62,6 +65,7 @@ impl Event {
         let text = |bytes: &[u8]| {
             keep.then(|| redacted(&String::from_utf8_lossy(bytes))).filter(|t| !t.is_empty())
         };
+        let schema_failed = self.schema_failed();
         let cost = self.served.as_ref().map_or(0, |served| cost(served.prices, usage));
         RequestRecord {
             id: self.id,
@@ -89,10 +93,27 @@ impl Event {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             cost_nano_usd: cost,
+            schema_failed,
             prompt: text(&self.prompt),
             answer: text(self.summary.text.as_bytes()),
             served_model: self.summary.served_model,
         }
+    }
+
+    /// Whether a model's answer in words is not what the app's callers were
+    /// promised. Calls of tools have forms of their own, and of an answer that
+    /// was too long to keep nobody knows. An answer that was cut at its most
+    /// tokens counts: callers cannot read it.
+    fn schema_failed(&self) -> Option<bool> {
+        let schema = self.answer_schema.as_ref()?;
+        let in_words = self.status == AnswerStatus::Ok
+            && self.fallback == "none"
+            && self.summary.finish_reason.as_deref() != Some("tool_calls")
+            && self.summary.text.len() < MAX_TEXT_BYTES;
+        in_words.then(|| match serde_json::from_str(&self.summary.text) {
+            Ok(answer) => schema.broken_by(&answer).is_some(),
+            Err(_) => true,
+        })
     }
 
     /// The provider's own numbers. Where it gave none (a stream whose caller did

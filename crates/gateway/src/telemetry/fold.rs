@@ -144,6 +144,7 @@ mod tests {
             prompt_tokens: 0,
             completion_tokens: 0,
             cost_nano_usd: 0,
+            schema_failed: None,
             served_model: None,
             prompt: Some("x".repeat(text)),
             answer: None,

@@ -216,6 +216,7 @@ mod tests {
             subject: String::new(),
             tenant: None,
             request: Arc::new(ChatRequest::parse(&body).unwrap()),
+            answer_schema: None,
             prompt: bytes::Bytes::from(vec![b'x'; text]),
             served: None,
             status: AnswerStatus::Ok,

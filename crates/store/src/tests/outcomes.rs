@@ -53,7 +53,7 @@ async fn every_answer_that_says_something_is_one_outcome() {
     let failed = RequestRecord { status: AnswerStatus::Timeout, ..tenth(3, Arm::Candidate) };
     let records = [
         tenth(1, Arm::Stable),
-        tenth(2, Arm::Control),
+        RequestRecord { schema_failed: Some(true), ..tenth(2, Arm::Control) },
         failed.clone(),
         RequestRecord { status: AnswerStatus::Killed, ..tenth(4, Arm::Candidate) },
         RequestRecord { status: AnswerStatus::BadRequest, ..tenth(5, Arm::Candidate) },
@@ -75,9 +75,14 @@ async fn every_answer_that_says_something_is_one_outcome() {
             latency_us: failed.latency_us,
             ttft_us: failed.ttft_us,
             cost_nano_usd: failed.cost_nano_usd,
-            output_tokens: None
+            output_tokens: None,
+            schema_failed: None
         }
     );
+    let broken = |o: &&KnownOutcome| {
+        matches!(o.measured, Measured::Answer { schema_failed: Some(true), .. })
+    };
+    assert_eq!(found.iter().filter(broken).count(), 1);
     assert!(found.iter().all(|o| o.pair.is_none() && o.halvings == 0));
 }
 

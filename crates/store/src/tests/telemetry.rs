@@ -37,6 +37,7 @@ pub(super) fn record(n: u8) -> RequestRecord {
         prompt_tokens: 10,
         completion_tokens: 5,
         cost_nano_usd: 1234,
+        schema_failed: None,
         served_model: None,
         prompt: None,
         answer: None,

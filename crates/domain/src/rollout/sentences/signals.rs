@@ -245,13 +245,12 @@ pub(super) fn never_measured(signal: &Signal) -> String {
     let mend = if signal.source.is_some() {
         "see that its `source` yields a number".to_owned()
     } else if signal.is_built_in() {
-        "gateways do not measure it".to_owned()
+        "write a schema under `answer` in `app.yaml`".to_owned()
     } else {
         format!("send feedback named `{name}`")
     };
-    let or = if signal.is_built_in() { "so" } else { "or" };
     format!(
-        "`{name}` has never been measured, and nothing is promoted until it is: {mend}, {or} take the signal out of the plan."
+        "`{name}` has never been measured, and nothing is promoted until it is: {mend}, or take the signal out of the plan."
     )
 }
 

@@ -346,6 +346,18 @@ fn a_signal_that_is_never_measured_is_named_with_what_to_do() {
 }
 
 #[test]
+fn what_gateways_measure_needs_no_mend() {
+    let steps = json!([{"weight": {"share": "5%", "hold": "30m"}}, {"promote": {}}]);
+    let mut story = Story::of(steps, json!([error()]));
+    story.see("error", Outcome::NoData);
+    let verdict = &mut story.seen.verdicts[0];
+    (verdict.candidate, verdict.control) = Default::default();
+    story.seen.exposed = 5000;
+    story.look();
+    assert!(!story.summary.contains("never been measured"), "{}", story.summary);
+}
+
+#[test]
 fn what_nobody_can_send_has_another_mend() {
     let signals = json!([
         {"name": "schema_failure", "kind": "rate", "limit": 0.1, "action": "pause"},
@@ -361,7 +373,7 @@ fn what_nobody_can_send_has_another_mend() {
     }
     let rows = step(&story.state, &story.seen, story.now).report.signals;
     for (row, end) in rows.iter().zip([
-        "until it is: gateways do not measure it, so take the signal out of the plan.",
+        "until it is: write a schema under `answer` in `app.yaml`, or take the signal out of the plan.",
         "until it is: see that its `source` yields a number, or take the signal out of the plan.",
         "`error` has not been measured; nothing is promoted until it is.",
     ]) {

@@ -111,6 +111,7 @@ impl Intake {
                 ttft_us: record.ttft_us,
                 cost_nano_usd: record.cost_nano_usd,
                 output_tokens: (!failed).then_some(record.completion_tokens),
+                schema_failed: record.schema_failed,
             },
         };
         self.add(connection, rollout, coming).await
@@ -323,8 +324,8 @@ async fn write(
     let insert = sqlx::query(
         "INSERT INTO outcomes (rollout, known, id, candidate, share, step, unit, pair, input,
              segment, answer, halvings, failed, fallback, latency_us, ttft_us, cost_nano_usd,
-             output_tokens, name, value, drawn)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             output_tokens, schema_failed, name, value, drawn)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (rollout, known, id) DO NOTHING",
     )
     .bind(rollout_column(Some(rollout))?)
@@ -347,6 +348,7 @@ async fn write(
             ttft_us,
             cost_nano_usd,
             output_tokens,
+            schema_failed,
         } => insert
             .bind(*failed)
             .bind(*fallback)
@@ -354,6 +356,7 @@ async fn write(
             .bind(number(*ttft_us))
             .bind(number(*cost_nano_usd))
             .bind(output_tokens.map(number))
+            .bind(*schema_failed)
             .bind(None::<String>)
             .bind(None::<f64>),
         Measured::Feedback { name, value } => insert
@@ -363,6 +366,7 @@ async fn write(
             .bind(None::<i64>)
             .bind(None::<i64>)
             .bind(None::<i64>)
+            .bind(None::<bool>)
             .bind(name)
             .bind(value.is_finite().then_some(*value)),
     };

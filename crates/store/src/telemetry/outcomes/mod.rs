@@ -107,6 +107,8 @@ pub enum Measured {
         cost_nano_usd: u64,
         /// Tokens of the answer; none of one that failed.
         output_tokens: Option<u64>,
+        /// Not what the app's schema wants; none where that was not checked.
+        schema_failed: Option<bool>,
     },
     /// By whoever posted it, later.
     Feedback {

@@ -58,6 +58,7 @@ fn read(row: &SqliteRow) -> Result<KnownOutcome, StoreError> {
             ttft_us: row.try_get::<i64, _>("ttft_us")?.unsigned_abs(),
             cost_nano_usd: row.try_get::<i64, _>("cost_nano_usd")?.unsigned_abs(),
             output_tokens: row.try_get::<Option<i64>, _>("output_tokens")?.map(i64::unsigned_abs),
+            schema_failed: row.try_get("schema_failed")?,
         },
     };
     let candidate: bool = row.try_get("candidate")?;
