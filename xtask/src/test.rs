@@ -13,12 +13,13 @@ const HELP: &str = "\
 cargo xtask test [--data DIR] [--fast]
 
 Formatting, lints, all tests, the page in a real browser, `demo --exit`, the promises of the verdicts on
-simulated rollouts, and with a data folder the quality of the scanners and the
+simulated rollouts, and with a data folder the quality of the scanners, and gates and
 canaries on recorded answers of real models. Installs what the tests need where it can
 (Debian packages as root; Python and Node clients below `target/` and the tests).
 
-  --data DIR   folder with `ragtruth_qa`, `xstest`, `secrets`, `pii`,
-               `injection` and `banking77`; TIDEGATE_BENCH_DATA if absent
+  --data DIR   folder with `ragtruth_qa`, `xstest`, `secrets`, `pii`, `injection`,
+               `banking77`, `aci_bench`, `mts_dialog`, `ifeval` and `json_schema`;
+               TIDEGATE_BENCH_DATA if absent
   --fast       only the tests
 ";
 
@@ -89,10 +90,13 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
         match data {
             Some(data) => {
                 score.step("bench scanners --quality", || bench::scanners::quality(&data));
+                score.step("bench gates", || bench::gates::all(&data));
                 score.step("bench canaries", || bench::canaries::all(&data));
             }
             None => {
-                println!("\n== bench scanners and canaries: no data folder given (`--data DIR`)")
+                println!(
+                    "\n== bench scanners, gates and canaries: no data folder given (`--data DIR`)"
+                )
             }
         }
     }

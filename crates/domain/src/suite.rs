@@ -255,6 +255,10 @@ pub struct PassRule {
     /// Only the measured share counts, not the interval. For small suites.
     #[serde(default)]
     pub point: bool,
+    /// The share may be this much below production's on the same inputs; the
+    /// lower end of the paired difference's interval decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_worse_by: Option<Ratio>,
 }
 
 /// One measure of quality.

@@ -6,7 +6,6 @@
 mod found;
 
 use crate::cost;
-use crate::load::Loaded;
 use crate::report::{
     BrokenReport, CostReport, Flicker, PassReport, ScoreReport, SuiteReport, WorseCase, WorseReport,
 };
@@ -44,7 +43,7 @@ pub fn decide(suite: &Suite, run: &SuiteRun, about: About) -> SuiteReport {
     if !run.stopped_early && not_reached > 0 {
         found.not_reached(not_reached, run.cases);
     }
-    let pass = pass(loaded, rows, confidence, about, &mut found);
+    let pass = pass(suite, rows, confidence, about, &mut found);
     let scores: Vec<ScoreReport> =
         (0..loaded.suite.scores.len()).filter_map(|i| score(suite, rows, i, &mut found)).collect();
     let cost = cost_of(suite, rows, about);
@@ -119,12 +118,13 @@ fn counts<'a>(arms: impl Iterator<Item = &'a ArmRow>) -> Vec<(u32, u32)> {
 }
 
 fn pass(
-    loaded: &Loaded,
+    suite: &Suite,
     rows: &[CaseRow],
     confidence: f64,
     about: About,
     found: &mut Found<'_>,
 ) -> PassReport {
+    let loaded = &suite.loaded;
     let ours = counts(rows.iter().map(|row| &row.candidate));
     let theirs = counts(rows.iter().filter_map(|row| row.production.as_ref()));
     let sum = |of: fn(&(u32, u32)) -> u32| ours.iter().map(|c| u64::from(of(c))).sum::<u64>();
@@ -135,17 +135,28 @@ fn pass(
     // Repeats of a case are no more cases: the bound rests on cases.
     let cases = u64::try_from(ours.len()).unwrap_or(u64::MAX);
     let zero = (kept == asked && asked > 0).then(|| share::zero_bound(cases, confidence));
+    let margin = rule.and_then(|rule| rule.not_worse_by);
+    let differences: Vec<f64> = rows.iter().filter_map(lost_share).collect();
+    let seed = loaded.suite.seed;
+    let difference = (margin.is_some() && !differences.is_empty())
+        .then(|| difference(rows, &differences, confidence, seed));
     let report = PassReport {
         asked,
         kept,
         share,
         production: (!theirs.is_empty()).then(|| share::clustered(&theirs, confidence)),
+        difference,
         zero_bound: zero,
         at_least,
+        not_worse_by: margin.map(|margin| margin.0),
     };
     let measured = if rule.is_some_and(|rule| !rule.point) { share.low } else { share.value };
     if asked > 0 && measured < at_least {
         found.pass(rows, &report, rule.is_some_and(|rule| !rule.point));
+    }
+    if let Some(margin) = margin.filter(|_| asked > 0 && suite.production.is_some()) {
+        let what = ("share of answers that keep their checks", differences.len());
+        found.not_worse("pass", what, report.difference.as_ref(), margin.0);
     }
     let strict = matches!(loaded.suite.kind, SuiteKind::Adversarial | SuiteKind::Danger);
     if let (Some(bound), Some(asked), true) = (zero, about.zero_bound, strict)
@@ -155,6 +166,19 @@ fn pass(
         found.few_attacks(cases, bound, asked, share::zero_sample(asked, confidence));
     }
     report
+}
+
+/// How much more of a case's answers kept their checks than production's.
+fn lost_share(row: &CaseRow) -> Option<f64> {
+    let share = |arm: &ArmRow| (arm.asked > 0).then(|| f64::from(arm.kept) / f64::from(arm.asked));
+    Some(share(&row.candidate)? - share(row.production.as_ref()?)?)
+}
+
+/// Interval of the mean of paired differences.
+fn difference(rows: &[CaseRow], differences: &[f64], confidence: f64, seed: u64) -> Interval {
+    let of = paired::mean_difference(differences, confidence, seed);
+    // The very same answers differ in nothing, however few they are.
+    if rows.iter().all(|row| row.same) { Interval { low: 0.0, high: 0.0, ..of } } else { of }
 }
 
 fn score(suite: &Suite, rows: &[CaseRow], i: usize, found: &mut Found<'_>) -> Option<ScoreReport> {
@@ -169,15 +193,7 @@ fn score(suite: &Suite, rows: &[CaseRow], i: usize, found: &mut Found<'_>) -> Op
     let mean = |values: &[f64]| paired::mean_score(values, confidence, seed);
     let theirs: Vec<f64> = pairs.iter().map(|(_, theirs)| *theirs).collect();
     let differences: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours - theirs).collect();
-    let difference = (!pairs.is_empty()).then(|| {
-        // The very same answers differ in nothing, however few they are.
-        if rows.iter().all(|row| row.same) {
-            let of = paired::mean_difference(&differences, confidence, seed);
-            Interval { low: 0.0, high: 0.0, ..of }
-        } else {
-            paired::mean_difference(&differences, confidence, seed)
-        }
-    });
+    let difference = (!pairs.is_empty()).then(|| difference(rows, &differences, confidence, seed));
     let mut report = ScoreReport {
         metric: metric_word(rule),
         cases: ours.len(),

@@ -157,7 +157,7 @@ fn entry(
     let json = |e: serde_json::Error| e.to_string();
     let prompt = serde_json::to_value(prompt).map_err(json)?;
     let content = serde_json::to_value(&model.content).map_err(json)?;
-    let whole = serde_json::to_vec(&(&spec, &prompt, &content)).map_err(json)?;
+    let whole = domain::jcs::canonical(&(&spec, &prompt, &content)).map_err(|e| e.to_string())?;
     let digest = Digest::of(&whole);
     let component =
         |name: &str| Component { name: name.to_owned(), version: spec.version.clone(), digest };

@@ -206,9 +206,11 @@ async fn judges(
 }
 
 /// A judge that rewards junk is refused as a gate; one that is not calibrated
-/// can only warn.
+/// can only warn, and passes no suite that rests on it alone.
 fn believe(suite: &Suite, report: &mut SuiteReport, judged: Vec<JudgeReport>) {
     let places: Vec<usize> = suite.judges.keys().copied().collect();
+    let calibrated = judged.iter().map(|judge| judge.calibrated && judge.rewarded_junk.is_empty());
+    let trusted: BTreeMap<usize, bool> = places.iter().copied().zip(calibrated).collect();
     for (i, judge) in places.iter().zip(&judged) {
         let rule = suite.loaded.suite.scores.get(*i);
         let gates = rule.is_some_and(|r| r.at_least.is_some() || r.not_worse_by.is_some());
@@ -247,13 +249,17 @@ fn believe(suite: &Suite, report: &mut SuiteReport, judged: Vec<JudgeReport>) {
                 ),
                 None => "nobody graded answers for it".to_owned(),
             };
-            let message =
-                format!("the judge `{name}` is not calibrated ({known}), so it can only warn");
+            let alone = rests_on_judges(suite, &trusted);
+            let (severity, so) = if alone {
+                (Severity::Error, "so it passes no gate, and this suite rests on nothing else")
+            } else {
+                (Severity::Warning, "so it can only warn")
+            };
             push(
-                Severity::Warning,
+                severity,
                 "judge_not_calibrated",
-                message,
-                "grade at least 20 answers and name them in `labelled`",
+                format!("the judge `{name}` is not calibrated ({known}), {so}"),
+                "grade at least 20 answers and name them in `labelled`, or take its rules out",
             );
         }
         if !judge.calibrated {
@@ -266,6 +272,20 @@ fn believe(suite: &Suite, report: &mut SuiteReport, judged: Vec<JudgeReport>) {
     }
     report.judges = judged;
     report.outcome = crate::decide::outcome(&report.findings, report.cases);
+}
+
+/// True if nothing a suite asks for is judged by anything but judges that cannot
+/// be trusted.
+fn rests_on_judges(suite: &Suite, trusted: &BTreeMap<usize, bool>) -> bool {
+    let loaded = &suite.loaded;
+    let checks =
+        !loaded.suite.checks.is_empty() || loaded.cases.iter().any(|c| !c.checks.is_empty());
+    let mut rules = loaded.suite.scores.iter().enumerate();
+    let other = rules.any(|(i, rule)| {
+        (rule.at_least.is_some() || rule.not_worse_by.is_some())
+            && trusted.get(&i).copied().unwrap_or(true)
+    });
+    !checks && !other
 }
 
 fn found(loaded: &Loaded, why: &NoAnswer, severity: Severity) -> Finding {
@@ -302,8 +322,10 @@ fn unusable(loaded: &Loaded, why: &NoAnswer) -> SuiteReport {
             kept: 0,
             share: analysis::compare::share::clopper_pearson(0.0, 0.0, 0.95),
             production: None,
+            difference: None,
             zero_bound: None,
             at_least: loaded.suite.pass.map_or(1.0, |pass| pass.at_least.0),
+            not_worse_by: loaded.suite.pass.and_then(|pass| Some(pass.not_worse_by?.0)),
         },
         scores: Vec::new(),
         discordant: None,

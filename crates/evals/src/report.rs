@@ -119,11 +119,17 @@ pub struct PassReport {
     /// Production's, on the same cases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production: Option<Interval>,
+    /// Mean of the differences to production, case by case, where a rule asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Interval>,
     /// Largest share of broken answers that stays possible if none was broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_bound: Option<f64>,
     /// Share that was asked for.
     pub at_least: f64,
+    /// Largest loss against production allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_worse_by: Option<f64>,
 }
 
 /// One measure.

@@ -1,20 +1,23 @@
 //! `cargo xtask bench`: measurements that are run, not believed.
 
 pub mod canaries;
+pub mod gates;
 mod gateway;
 pub mod scanners;
 mod sets;
 pub mod verdicts;
 
+use crate::tools;
 use crate::{Failed, args::Args};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
-cargo xtask bench <canaries|gateway|scanners|verdicts>
+cargo xtask bench <canaries|gates|gateway|scanners|verdicts>
 
   canaries   roll real models out against each other on recorded answers with
              human labels, and compare the decisions with what they must be
+  gates      what evaluation gates say of changes between real systems
   gateway    CPU and latency of the gateway, as ratios to a bare proxy
   scanners   secrets, personal data and attacks: what is found, what not, how fast
   verdicts   false stops and lateness of rules on simulated rollouts
@@ -26,13 +29,14 @@ cargo xtask bench <canaries|gateway|scanners|verdicts>
 pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     match words.split_first() {
         Some((verb, rest)) if verb == "canaries" => canaries::run(rest),
+        Some((verb, rest)) if verb == "gates" => gates::run(rest),
         Some((verb, rest)) if verb == "gateway" => gateway::run(rest),
         Some((verb, rest)) if verb == "scanners" => scanners::run(rest),
         Some((verb, rest)) if verb == "verdicts" => verdicts::run(rest),
         Some((verb, _)) if verb != "--help" && verb != "-h" => Err(crate::args::unknown(
             "benchmark",
             verb,
-            &["canaries", "gateway", "scanners", "verdicts"],
+            &["canaries", "gates", "gateway", "scanners", "verdicts"],
         )),
         _ => {
             print!("{HELP}");
@@ -54,5 +58,25 @@ pub fn data_folder(args: &mut Args) -> Result<Option<PathBuf>, Failed> {
             Err(format!("the data folder `{}` is not there", path.display()))
         }
         other => Ok(other),
+    }
+}
+
+/// True if `--output json` is asked for.
+fn as_json(args: &mut Args) -> Result<bool, Failed> {
+    match args.value("--output")?.as_deref() {
+        None | Some("table") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(crate::args::unknown("output", other, &["table", "json"])),
+    }
+}
+
+/// Runs a benchmark's own program, which ends with 1 if something is wrong.
+fn ended(bench: &mut Command) -> Result<ExitCode, Failed> {
+    let shown = tools::shown(bench);
+    let status = bench.status().map_err(|e| format!("`{shown}` could not be started: {e}"))?;
+    match status.code() {
+        Some(0) => Ok(ExitCode::SUCCESS),
+        Some(1) => Ok(ExitCode::FAILURE),
+        _ => Err(format!("`{shown}` failed ({status})")),
     }
 }

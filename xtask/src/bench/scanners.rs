@@ -49,11 +49,5 @@ fn measure(data: &Path, more: &[String]) -> Result<ExitCode, Failed> {
     build.args(["build", "--quiet", "--release", "--package", "tidegate-bench-scanners"]);
     tools::run(&mut build)?;
     let mut bench = Command::new(tools::target().join("release").join("scanners"));
-    let shown = tools::shown(bench.arg("--data").arg(data).args(more));
-    let status = bench.status().map_err(|e| format!("`{shown}` could not be started: {e}"))?;
-    match status.code() {
-        Some(0) => Ok(ExitCode::SUCCESS),
-        Some(1) => Ok(ExitCode::FAILURE),
-        _ => Err(format!("`{shown}` failed ({status})")),
-    }
+    super::ended(bench.arg("--data").arg(data).args(more))
 }

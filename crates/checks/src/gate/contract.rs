@@ -136,7 +136,7 @@ fn schema_faults(file: &str, at: &str, schema: &Value, findings: &mut Vec<Findin
         findings.push(bad(
             file,
             &field,
-            format!("This is not JSON Schema 2020-12: {}.", fault.message.trim_end_matches('.')),
+            format!("This is no usable JSON Schema: {}.", fault.message.trim_end_matches('.')),
             "Correct the schema; references lead into it alone, and patterns have no look-around.",
         ));
         return;

@@ -3,9 +3,11 @@
 //! Schemas never fetch anything: a reference leads into the schema itself or to
 //! the metaschemas of JSON Schema, and any other is refused when the schema is
 //! read. `format` is an annotation, as 2020-12 has it by default. Patterns are
-//! read in linear time, so those with look-around are refused.
+//! read in linear time, so those with look-around are refused. What a schema may
+//! cost is bounded (`growth`). A schema that names an older draft is read so.
 
 use super::Fault;
+use super::growth::{MAX_STEPS, affordable, bounded};
 use super::rule::{short, shown};
 use super::tools::same;
 use domain::suite::JsonPathRule;
@@ -16,8 +18,23 @@ use serde_json_path::JsonPath;
 /// Largest schema, in bytes.
 pub const MAX_SCHEMA_LEN: usize = 256 * 1024;
 
+/// What `$schema` may say, without scheme and empty fragment.
+const DRAFTS: [(&str, Draft); 6] = [
+    ("json-schema.org/draft/2020-12/schema", Draft::Draft202012),
+    ("json-schema.org/draft/2019-09/schema", Draft::Draft201909),
+    ("json-schema.org/draft-07/schema", Draft::Draft7),
+    ("json-schema.org/draft-06/schema", Draft::Draft6),
+    ("json-schema.org/draft-04/schema", Draft::Draft4),
+    // What it meant was always the newest one.
+    ("json-schema.org/schema", Draft::Draft202012),
+];
+
 /// A compiled schema.
-pub struct Schema(Validator);
+pub struct Schema {
+    validator: Validator,
+    /// As it was written, to count what an answer would cost.
+    source: Value,
+}
 
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -37,18 +54,31 @@ pub struct SchemaFault {
 
 impl Schema {
     /// Compiles a schema.
+    ///
+    /// # Errors
+    /// It is no schema of a draft that is read here, or asks for too much work.
     pub fn new(schema: &Value) -> Result<Self, SchemaFault> {
         let fault = |error: &jsonschema::ValidationError<'_>| SchemaFault {
             pointer: error.instance_path().to_string(),
             message: short(&error.to_string()),
         };
-        jsonschema::draft202012::meta::validate(schema).map_err(|error| fault(&error))?;
-        jsonschema::options()
-            .with_draft(Draft::Draft202012)
+        let draft = draft(schema)?;
+        match draft {
+            Draft::Draft4 => jsonschema::draft4::meta::validate(schema),
+            Draft::Draft6 => jsonschema::draft6::meta::validate(schema),
+            Draft::Draft7 => jsonschema::draft7::meta::validate(schema),
+            Draft::Draft201909 => jsonschema::draft201909::meta::validate(schema),
+            _ => jsonschema::draft202012::meta::validate(schema),
+        }
+        .map_err(|error| fault(&error))?;
+        bounded(schema)
+            .map_err(|much| SchemaFault { pointer: String::new(), message: much.message() })?;
+        let validator = jsonschema::options()
+            .with_draft(draft)
             .with_pattern_options(PatternOptions::regex())
             .build(schema)
-            .map(Self)
-            .map_err(|error| fault(&error))
+            .map_err(|error| fault(&error))?;
+        Ok(Self { validator, source: schema.clone() })
     }
 
     /// The schema of a check: written in place, or in a file beside the suite.
@@ -85,7 +115,12 @@ impl Schema {
     /// What is wrong with a value; nothing if it keeps the schema. Names the
     /// place, never the value.
     pub fn broken_by(&self, value: &Value) -> Option<String> {
-        let error = self.0.validate(value).err()?;
+        if !affordable(&self.source, value) {
+            return Some(format!(
+                "checking the answer against the schema takes more than {MAX_STEPS} steps"
+            ));
+        }
+        let error = self.validator.validate(value).err()?;
         let at = error.instance_path().to_string();
         let at = if at.is_empty() { "the answer".to_owned() } else { format!("`{}`", short(&at)) };
         let rule = error.schema_path().to_string();
@@ -98,6 +133,24 @@ impl Schema {
     }
 }
 
+/// The draft a schema is written in: what it says itself, 2020-12 if nothing.
+fn draft(schema: &Value) -> Result<Draft, SchemaFault> {
+    let Some(said) = schema.get("$schema").and_then(Value::as_str) else {
+        return Ok(Draft::Draft202012);
+    };
+    let plain = said.strip_suffix('#').unwrap_or(said);
+    let plain = plain.split_once("://").map_or(plain, |(_, rest)| rest);
+    DRAFTS.iter().find(|(name, _)| *name == plain).map(|(_, draft)| *draft).ok_or_else(|| {
+        SchemaFault {
+            pointer: "/$schema".to_owned(),
+            message: format!(
+                "`{}` is not read here; 2020-12 and older drafts to 04 are",
+                short(said)
+            ),
+        }
+    })
+}
+
 fn bad_schema(at: &str, path: Option<&str>, fault: &SchemaFault) -> Fault {
     let of = path.map(|path| format!(" of `{path}`")).unwrap_or_default();
     let place =
@@ -105,7 +158,7 @@ fn bad_schema(at: &str, path: Option<&str>, fault: &SchemaFault) -> Fault {
     Fault::new(
         at,
         "bad_schema",
-        format!("the schema{of} is not JSON Schema 2020-12{place}: {}", fault.message),
+        format!("the schema{of} is no usable JSON Schema{place}: {}", fault.message),
         "correct the schema; references lead into it alone, and patterns have no look-around",
     )
 }

@@ -12,6 +12,7 @@
 mod bleu;
 mod free;
 mod grounded;
+mod growth;
 mod instruction;
 mod json;
 mod language;
@@ -25,6 +26,7 @@ mod words;
 
 pub use bleu::bleu;
 pub use grounded::{Statement, groundedness, statements};
+pub use growth::{MAX_APPLIED, MAX_CHAIN, MAX_NESTED, MAX_STEPS};
 pub use json::{MAX_SCHEMA_LEN, Schema, SchemaFault};
 pub use language::{MIN_LETTERS, language};
 pub use overlap::{Rouge, RougePair, cosine, exact_match, has_rouge_tokens, normalised, squad_f1};

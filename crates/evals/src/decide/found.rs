@@ -4,6 +4,7 @@ use crate::load::Loaded;
 use crate::report::{ApprovalAsked, CostReport, PassReport, ScoreReport};
 use crate::row::{ArmRow, CaseRow};
 use crate::subject::{Cause, NoAnswer};
+use analysis::compare::Interval;
 use domain::finding::{Finding, Place, Severity};
 use std::collections::BTreeMap;
 
@@ -74,7 +75,9 @@ impl<'a> Found<'a> {
         if compared {
             let theirs = rows.iter().map(|row| row.production.as_ref());
             // Without a rule that compares, production's part is for display.
-            let ruled = self.loaded.suite.scores.iter().any(|rule| rule.not_worse_by.is_some());
+            let suite = &self.loaded.suite;
+            let ruled = suite.pass.is_some_and(|rule| rule.not_worse_by.is_some())
+                || suite.scores.iter().any(|rule| rule.not_worse_by.is_some());
             let severity = if ruled { Severity::Error } else { Severity::Warning };
             self.missing_of(theirs, rows, "production: ", severity);
         }
@@ -239,21 +242,28 @@ impl<'a> Found<'a> {
             );
         }
         if let (Some(margin), true) = (report.not_worse_by, compared) {
-            self.not_worse(&field, report, margin);
+            let what = (format!("`{metric}`"), report.cases);
+            self.not_worse(&field, (&what.0, what.1), report.difference.as_ref(), margin);
         }
         self.findings.len() == before
     }
 
-    fn not_worse(&mut self, field: &str, report: &ScoreReport, margin: f64) {
-        let metric = &report.metric;
+    /// A loss against production; `what` is in words, with its cases.
+    pub(super) fn not_worse(
+        &mut self,
+        field: &str,
+        (what, cases): (&str, usize),
+        difference: Option<&Interval>,
+        margin: f64,
+    ) {
         let field = format!("{field}.not_worse_by");
-        let Some(d) = &report.difference else {
+        let Some(d) = difference else {
             self.push(
                 Severity::Error,
                 "nothing_to_compare",
                 &field,
                 [
-                    format!("`{metric}` of production was measured on no case"),
+                    format!("the {what} of production was measured on no case"),
                     "without production's score on the same inputs nobody knows what got worse"
                         .to_owned(),
                     "record production's answers to these cases, or take the rule out".to_owned(),
@@ -267,13 +277,13 @@ impl<'a> Found<'a> {
         let worse = d.high < 0.0;
         let message = if worse {
             format!(
-                "`{metric}` is worse than production's by {:.3} [{:.3}, {:.3}]; {margin:.3} may be lost",
+                "the {what} is worse than production's by {:.3} [{:.3}, {:.3}]; {margin:.3} may be lost",
                 -d.value, -d.high, -d.low
             )
         } else {
             format!(
-                "`{metric}` may be worse than production's by up to {:.3} (measured {:+.3}, {} cases); {margin:.3} may be lost",
-                -d.low, d.value, report.cases
+                "the {what} may be worse than production's by up to {:.3} (measured {:+.3}, {cases} cases); {margin:.3} may be lost",
+                -d.low, d.value
             )
         };
         let mend = if worse {

@@ -58,8 +58,12 @@ fn releases(provider: &Provider, labelled: usize, cases: usize) -> Releases {
 const RULE: &str = "tier: paid\ntoken_cap: 10000000\nscores:\n  - {metric: judge, judge: cats, not_worse_by: 0.05}\n";
 
 async fn judged(provider: Provider, labelled: usize) -> SuiteReport {
+    judged_beside(provider, labelled, "").await
+}
+
+async fn judged_beside(provider: Provider, labelled: usize, more: &str) -> SuiteReport {
     let releases = releases(&provider, labelled, 30);
-    run(&suite(RULE, 30), &releases, &How::default()).await
+    run(&suite(&format!("{RULE}{more}"), 30), &releases, &How::default()).await
 }
 
 #[tokio::test]
@@ -105,10 +109,25 @@ async fn a_judge_that_rewards_junk_is_no_gate() {
 #[tokio::test]
 async fn an_uncalibrated_judge_can_only_warn() {
     let provider = Provider::start(|_, body| completion(&grader(body, careful).to_string())).await;
-    let report = judged(provider, 6).await;
+    let report = judged_beside(provider, 6, "checks:\n  - length: {at_most: 90}\n").await;
     assert_eq!(report.outcome, GateOutcome::Warned, "{:?}", report.findings);
     assert_eq!(codes(&report), ["worse_than_production", "judge_not_calibrated"]);
     assert!(report.findings.iter().all(|f| f.severity == Severity::Warning));
+}
+
+#[tokio::test]
+async fn an_uncalibrated_judge_passes_no_suite_that_rests_on_it_alone() {
+    // It knows every kind of junk it is probed with, and likes all else.
+    let naive = |answer: &str| {
+        let known = ["the answer is", "Lighthouses", "rubric", "\"\""];
+        if known.iter().any(|junk| answer.contains(junk)) { 1.0 } else { 10.0 }
+    };
+    let provider =
+        Provider::start(move |_, body| completion(&grader(body, naive).to_string())).await;
+    let report = judged(provider, 0).await;
+    assert_eq!(report.judges[0].rewarded_junk, Vec::<String>::new());
+    assert_eq!(report.outcome, GateOutcome::Failed, "{:?}", report.findings);
+    assert!(codes(&report).contains(&"judge_not_calibrated"), "{:?}", codes(&report));
 }
 
 #[tokio::test]

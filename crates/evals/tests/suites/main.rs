@@ -178,6 +178,28 @@ async fn a_loss_is_judged_by_the_interval_of_the_paired_difference() {
 }
 
 #[tokio::test]
+async fn the_share_of_kept_answers_is_held_against_productions() {
+    let yaml = "checks:\n  - contains: cat\npass: {at_least: 40%, not_worse_by: 5%}\n";
+    // The candidate loses a third; the other way round a third is gained.
+    let say = |loser: &'static str| {
+        recorded(90, 1, move |version, case, _| {
+            let lost = version == loser && case.is_multiple_of(3);
+            if lost { "a dog".to_owned() } else { GOOD.to_owned() }
+        })
+    };
+    let lost = run(&suite(yaml, 90), &say("2.0.0"), &How::default()).await;
+    assert_eq!(codes(&lost), ["worse_than_production"], "{:?}", lost.findings);
+    assert_eq!(
+        lost.findings[0].place.as_ref().unwrap().field.as_deref(),
+        Some("pass.not_worse_by")
+    );
+    let difference = lost.pass.difference.unwrap();
+    assert!((difference.value + 1.0 / 3.0).abs() < 1e-9 && difference.high < -0.2);
+    let gained = run(&suite(yaml, 90), &say("1.0.0"), &How::default()).await;
+    assert_eq!((codes(&gained), gained.outcome), (vec![], GateOutcome::Passed));
+}
+
+#[tokio::test]
 async fn an_empty_answer_fails_and_is_listed_first() {
     let releases = recorded(12, 1, |version, case, _| {
         if version == "2.0.0" && case == 3 { "  ".to_owned() } else { GOOD.to_owned() }
