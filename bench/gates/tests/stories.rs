@@ -81,7 +81,7 @@ fn stories_come_out_right_and_a_false_one_is_called_wrong() {
     assert_eq!((status, &report["ok"]), (Some(1), &json!(false)));
     let story = &report["stories"][0];
     assert_eq!((&story["name"], &story["ok"]), (&json!("aci_bench gpt-4 -> led"), &json!(false)));
-    assert_eq!(story["got"], "passed", "{story:#}");
+    assert_ne!(story["got"], story["expected"], "{story:#}");
 }
 
 #[test]
