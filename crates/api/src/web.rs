@@ -18,7 +18,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// What `npm run build` made.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Dist;
 
