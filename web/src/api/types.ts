@@ -215,6 +215,7 @@ export interface Series {
     points: Point[];
     limit: number | null;
     breaches: number;
+    breaches_needed: number;
     need: number | null;
     n: number;
     text: string;
@@ -338,6 +339,7 @@ export interface MadeToken {
 }
 export interface InboxItem {
   kind: string;
+  app: string;
   text: string;
   url: string;
   at: number;
@@ -345,6 +347,7 @@ export interface InboxItem {
 export interface AppFile {
   path: string;
   kind: string;
+  shared?: boolean;
   text: string;
   variables?: string[];
 }
@@ -367,6 +370,7 @@ export interface CheckAnswer {
     per_month: { now: number | null; new: number | null; low?: number | null; high?: number | null };
     how: string;
   };
+  base_moved: boolean;
   who: string[];
   can_send: boolean;
 }
@@ -375,11 +379,12 @@ export interface Draft {
   plan?: string | null;
   why?: string | null;
   saved_at: number;
-  base: string;
+  base?: string | null;
   version: number;
 }
 export interface ModelEntry {
   name: string;
+  current: boolean;
   price_per_1000: number | null;
   p50_ms: number | null;
   p95_ms: number | null;

@@ -45,11 +45,11 @@ export function percent(text: string | null | undefined): number {
   return Number.isFinite(value) ? Math.min(100, Math.max(0, value)) : 0;
 }
 
-/** A measured number, short. */
+/** A measured number, short, in the server's units: `share`, `ms`, `usd`, `tokens`, `score`. */
 export function figure(value: number | null | undefined, unit = ''): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
-  if (unit === '%') return `${Number((value * 100).toPrecision(3))}%`;
+  if (unit === 'share') return `${Number((value * 100).toPrecision(3))}%`;
   const text = Number(value.toPrecision(3)).toLocaleString('en', { maximumFractionDigits: 6 });
-  if (unit === '$') return `$${text}`;
-  return unit ? `${text} ${unit}` : text;
+  if (unit === 'usd') return `$${text}`;
+  return unit && unit !== 'score' ? `${text} ${unit}` : text;
 }

@@ -18,10 +18,10 @@ describe('format', () => {
     expect(['5%', '12.5%', '0%', '', null, '300%'].map(percent)).toEqual([5, 12.5, 0, 0, 0, 100]);
   });
   it('shows numbers with their unit and nothing for what is not measured', () => {
-    expect(figure(0.0441, '%')).toBe('4.41%');
+    expect(figure(0.0441, 'share')).toBe('4.41%');
     expect(figure(1234.4, 'ms')).toBe('1,230 ms');
-    expect(figure(0.00281, '$')).toBe('$0.00281');
-    expect(figure(null, '%')).toBe('–');
+    expect(figure(0.00281, 'usd')).toBe('$0.00281');
+    expect(figure(null, 'share')).toBe('–');
     expect(figure(Number.NaN)).toBe('–');
   });
   it('says how long ago', () => {

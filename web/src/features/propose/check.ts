@@ -26,7 +26,7 @@ export function useCheck(app: string, base: string, files: Record<string, string
     setBusy(true);
     try {
       const said = await call<CheckAnswer>('POST', `apps/${encodeURIComponent(app)}/check`, {
-        body: { files: JSON.parse(key), base },
+        body: { files: JSON.parse(key), base, bump: 'patch' },
         signal: mine.signal,
       });
       setAnswer(said);

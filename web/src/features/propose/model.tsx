@@ -33,7 +33,7 @@ export function ModelPicker({ app, now, chosen, onChoose }: { app: string; now: 
     <Radio.Group label={t('model.title')} value={chosen} onChange={onChoose}>
       <SimpleGrid cols={{ base: 1, sm: 2 }} mt="sm" spacing="xs">
         {list.map((m) => (
-          <Card key={m.name} model={m} live={m.name === now} />
+          <Card key={m.name} model={m} live={m.current} />
         ))}
       </SimpleGrid>
     </Radio.Group>

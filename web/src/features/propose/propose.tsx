@@ -19,6 +19,8 @@ import { ModelPicker, modelOf, withModel } from './model.tsx';
 import { useCheck } from './check.ts';
 
 const WHY_MIN = 10;
+/** What is changed here; who needs more works in git. */
+const EDITABLE = ['prompt', 'partial', 'params', 'fallback'];
 
 export function Propose() {
   const { app } = useParams({ from: '/apps/$app/propose' });
@@ -54,7 +56,7 @@ function Form({ app, now, draft }: { app: string; now: AppFiles; draft: Draft | 
   const summary = useRef<HTMLDivElement>(null);
 
   const plan = base.files.find((f) => f.kind === 'plan');
-  const editable = base.files.filter((f) => f.kind !== 'plan');
+  const editable = base.files.filter((f) => EDITABLE.includes(f.kind));
   const [path, setPath] = useState(() => Object.keys(draft?.files ?? {})[0] ?? editable.find((f) => f.kind === 'prompt')?.path ?? editable[0]?.path ?? '');
   const file = editable.find((f) => f.path === path);
 

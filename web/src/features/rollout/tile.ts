@@ -11,7 +11,7 @@ export function sortTiles(signals: SignalReport[]): SignalReport[] {
 
 /** Shares are counted; what ends in `_ms` is time; cost is money. */
 export function unitOf(signal: string, counted: boolean): string {
-  if (counted) return '%';
+  if (counted) return 'share';
   if (signal.endsWith('_ms')) return 'ms';
-  return signal === 'cost' ? '$' : '';
+  return signal === 'cost' ? 'usd' : '';
 }
