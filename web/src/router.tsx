@@ -19,12 +19,12 @@ const text = (value: unknown): string | undefined =>
 const home = createRoute({
   getParentRoute: () => root,
   path: '/',
-  component: lazyRouteComponent(() => import('./features/home/home.tsx'), 'Home'),
+  component: lazyRouteComponent(() => import('./features/apps/home.tsx'), 'Home'),
 });
 const appPage = createRoute({
   getParentRoute: () => root,
   path: '/apps/$app',
-  component: lazyRouteComponent(() => import('./features/home/app.tsx'), 'AppPage'),
+  component: lazyRouteComponent(() => import('./features/apps/app.tsx'), 'AppPage'),
 });
 const propose = createRoute({
   getParentRoute: () => root,
@@ -118,7 +118,7 @@ const signin = createRoute({
   path: '/signin',
   validateSearch: (s: Record<string, unknown>): { code?: string } => ({ code: text(s.code) }),
   // Signed in already: the root shows the form only to those who are not.
-  component: lazyRouteComponent(() => import('./features/home/home.tsx'), 'Home'),
+  component: lazyRouteComponent(() => import('./features/apps/home.tsx'), 'Home'),
 });
 
 const tree = root.addChildren([
