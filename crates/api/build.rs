@@ -7,7 +7,7 @@ fn main() {
     // In a debug build the files are read when they are asked for. A path that
     // does not exist would make cargo compile this crate again and again.
     let dist = std::path::Path::new("../../web/dist");
-    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") && dist.exists() {
+    if !cfg!(debug_assertions) && dist.exists() {
         println!("cargo::rerun-if-changed=../../web/dist");
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -40,6 +40,7 @@ mod installation;
 mod internal;
 mod layer;
 mod log;
+mod openapi;
 mod patience;
 mod people;
 mod plan;
@@ -49,6 +50,7 @@ mod requests;
 mod rollouts;
 mod serve;
 mod session;
+mod table;
 mod tokens;
 mod web;
 mod words;
@@ -57,9 +59,10 @@ pub use changes::STATES as CHANGE_STATES;
 pub use serve::serve;
 
 use axum::Router;
-use axum::routing::{any, delete, get, post, put};
+use axum::routing::{any, get, post};
 use control::Control;
 use std::sync::Arc;
+use table::Table;
 use tokio::sync::watch;
 
 /// What every handler is handed.
@@ -76,7 +79,7 @@ pub(crate) struct Api {
 pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router {
     let api = Api { control, shutdown, counters: Arc::default(), streams: events::Open::default() };
     Router::new()
-        .nest("/api/v1", resources())
+        .nest("/api/v1", resources().into_router())
         .nest("/log", public_log())
         .route("/git/ops.git/{*path}", any(git::serve))
         .nest("/internal/v1", for_gateways())
@@ -93,60 +96,68 @@ pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router 
         .with_state(api)
 }
 
-fn resources() -> Router<Api> {
-    Router::new()
-        .route("/session", get(session::get).post(session::sign_in).delete(session::sign_out))
-        .route("/session/as", post(session::view_as))
-        .route("/events", get(events::listen))
-        .route("/inbox", get(editor::inbox))
-        .route("/models", get(editor::models))
-        .route(
-            "/drafts/{app}",
-            get(editor::draft).put(editor::save_draft).delete(editor::drop_draft),
-        )
-        .route("/whoami", get(installation::whoami))
-        .route("/git", get(installation::git))
-        .route("/gateways", get(installation::gateways))
-        .route("/apps", get(apps::list))
-        .route("/apps/{app}", get(apps::get))
-        .route("/apps/{app}/actions", post(apps::act))
-        .route("/apps/{app}/call", get(apps::call))
-        .route("/apps/{app}/files", get(editor::files))
-        .route("/apps/{app}/check", post(editor::check))
-        .route("/apps/{app}/plan", get(plan::get).post(plan::ask))
-        .route("/changes", get(changes::list).post(changes::create))
-        .route("/changes/{id}", get(changes::get).patch(changes::update))
-        .route("/changes/{id}/diff", get(changes::diff))
-        .route("/changes/{id}/checks", get(changes::checks))
-        .route("/changes/{id}/approvals", post(changes::decide))
-        .route("/changes/{id}/withdraw", post(changes::withdraw))
-        .route("/rollouts", get(rollouts::list))
-        .route("/rollouts/{id}", get(rollouts::get))
-        .route("/rollouts/{id}/ticks", get(rollouts::ticks))
-        .route("/rollouts/{id}/series", get(rollouts::series))
-        .route("/rollouts/{id}/outcomes", get(rollouts::outcomes))
-        .route("/rollouts/{id}/sample", get(rollouts::sample))
-        .route("/rollouts/{id}/actions", post(rollouts::act))
-        .route("/experiments", get(experiments::list).post(experiments::start))
-        .route("/experiments/{id}", get(experiments::get))
-        .route("/experiments/{id}/actions", post(experiments::act))
-        .route("/releases", get(releases::list))
-        .route("/releases/{id}", get(releases::get))
-        .route("/releases/{id}/bom", get(releases::bom))
-        .route("/releases/{id}/clear", post(releases::clear))
-        .route("/incidents", get(incidents::list))
-        .route("/incidents/{id}", get(incidents::get))
-        .route("/incidents/{id}/reason", post(incidents::reason))
-        .route("/requests", get(requests::list))
-        .route("/requests/{id}/explain", get(requests::explain))
-        .route("/people", get(people::list).post(people::put))
-        .route("/people/{id}/password", put(session::set_password))
-        .route("/people/{id}/sign-in-code", post(session::make_code))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/audit", get(audit::list))
-        .route("/audit/verify", get(audit::verify))
-        .route("/audit/{index}/proof", get(audit::proof))
+fn resources() -> Table {
+    Table::default()
+        .get("/openapi.json", openapi::document)
+        .get("/session", session::get)
+        .post("/session", session::sign_in)
+        .delete("/session", session::sign_out)
+        .post("/session/as", session::view_as)
+        .get("/events", events::listen)
+        .get("/inbox", editor::inbox)
+        .get("/models", editor::models)
+        .get("/drafts/{app}", editor::draft)
+        .put("/drafts/{app}", editor::save_draft)
+        .delete("/drafts/{app}", editor::drop_draft)
+        .get("/whoami", installation::whoami)
+        .get("/git", installation::git)
+        .get("/gateways", installation::gateways)
+        .get("/apps", apps::list)
+        .get("/apps/{app}", apps::get)
+        .post("/apps/{app}/actions", apps::act)
+        .get("/apps/{app}/call", apps::call)
+        .get("/apps/{app}/files", editor::files)
+        .post("/apps/{app}/check", editor::check)
+        .get("/apps/{app}/plan", plan::get)
+        .post("/apps/{app}/plan", plan::ask)
+        .get("/changes", changes::list)
+        .post("/changes", changes::create)
+        .get("/changes/{id}", changes::get)
+        .patch("/changes/{id}", changes::update)
+        .get("/changes/{id}/diff", changes::diff)
+        .get("/changes/{id}/checks", changes::checks)
+        .post("/changes/{id}/approvals", changes::decide)
+        .post("/changes/{id}/withdraw", changes::withdraw)
+        .get("/rollouts", rollouts::list)
+        .get("/rollouts/{id}", rollouts::get)
+        .get("/rollouts/{id}/ticks", rollouts::ticks)
+        .get("/rollouts/{id}/series", rollouts::series)
+        .get("/rollouts/{id}/outcomes", rollouts::outcomes)
+        .get("/rollouts/{id}/sample", rollouts::sample)
+        .post("/rollouts/{id}/actions", rollouts::act)
+        .get("/experiments", experiments::list)
+        .post("/experiments", experiments::start)
+        .get("/experiments/{id}", experiments::get)
+        .post("/experiments/{id}/actions", experiments::act)
+        .get("/releases", releases::list)
+        .get("/releases/{id}", releases::get)
+        .get("/releases/{id}/bom", releases::bom)
+        .post("/releases/{id}/clear", releases::clear)
+        .get("/incidents", incidents::list)
+        .get("/incidents/{id}", incidents::get)
+        .post("/incidents/{id}/reason", incidents::reason)
+        .get("/requests", requests::list)
+        .get("/requests/{id}/explain", requests::explain)
+        .get("/people", people::list)
+        .post("/people", people::put)
+        .put("/people/{id}/password", session::set_password)
+        .post("/people/{id}/sign-in-code", session::make_code)
+        .get("/tokens", tokens::list)
+        .post("/tokens", tokens::create)
+        .delete("/tokens/{id}", tokens::revoke)
+        .get("/audit", audit::list)
+        .get("/audit/verify", audit::verify)
+        .get("/audit/{index}/proof", audit::proof)
 }
 
 fn public_log() -> Router<Api> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// What handlers fail with.
 pub(crate) struct ApiError {
-    problem: Problem,
+    problem: Box<Problem>,
     status: StatusCode,
 }
 
@@ -29,7 +29,7 @@ struct Document<'a> {
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
         let status = status(problem.kind);
-        Self { problem, status }
+        Self { problem: Box::new(problem), status }
     }
 }
 
@@ -92,7 +92,7 @@ fn title(kind: ProblemKind) -> &'static str {
 
 /// A problem on its way to the layer that knows the request id.
 #[derive(Clone)]
-pub(crate) struct Pending(Problem);
+pub(crate) struct Pending(Box<Problem>);
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {

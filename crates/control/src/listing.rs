@@ -57,10 +57,10 @@ impl Control {
     ///
     /// # Errors
     /// The store or git could not be read.
-    pub async fn apps(&self, _caller: &Caller) -> Result<Page<AppView>, Problem> {
+    pub async fn apps(&self, caller: &Caller) -> Result<Page<AppView>, Problem> {
         let mut items = Vec::new();
         for app in self.all::<AppRecord>(Kind::App).await? {
-            items.push(self.view_app(app).await?);
+            items.push(self.view_app(caller, app).await?);
         }
         Ok(Page { items, next: None })
     }
@@ -69,11 +69,15 @@ impl Control {
     ///
     /// # Errors
     /// `no_such_app`.
-    pub async fn app(&self, _caller: &Caller, app: &AppName) -> Result<AppView, Problem> {
-        self.view_app(self.app_record(app).await?).await
+    pub async fn app(&self, caller: &Caller, app: &AppName) -> Result<AppView, Problem> {
+        self.view_app(caller, self.app_record(app).await?).await
     }
 
-    async fn view_app(&self, app: Versioned<AppRecord>) -> Result<AppView, Problem> {
+    async fn view_app(
+        &self,
+        caller: &Caller,
+        app: Versioned<AppRecord>,
+    ) -> Result<AppView, Problem> {
         let main = self.main().await?;
         let spec = main.desired.apps.get(&app.doc.app);
         let release = self.release_record(app.doc.production).await?;
@@ -86,6 +90,7 @@ impl Control {
             rollout: app.doc.rollout,
             experiment: app.doc.experiment,
             killed: app.doc.killed.as_ref().map(|k| k.since),
+            allowed_actions: app_actions(&app.doc, caller),
             cool_down_until: app.doc.cool_down_until.filter(|t| *t > self.clock.now()),
             generation: app.generation,
             url: self.url(&format!("apps/{}", app.doc.app)),
@@ -372,15 +377,6 @@ fn change_summary(
     Sentence::render(word(change.state), template, params)
 }
 
-fn allowed(kind: &str, why_not: Option<String>, consequence: &str) -> AllowedAction {
-    AllowedAction {
-        kind: kind.to_owned(),
-        enabled: why_not.is_none(),
-        why_not,
-        consequence: consequence.to_owned(),
-    }
-}
-
 fn change_actions(
     change: &Change,
     caller: &Caller,
@@ -408,9 +404,34 @@ fn change_actions(
         None
     };
     vec![
-        allowed("approve", decide.clone(), "it is merged and rolled out step by step"),
-        allowed("reject", decide, "it ends here"),
-        allowed("withdraw", withdraw, "it ends here"),
+        AllowedAction::new("approve", decide.clone(), "it is merged and rolled out step by step"),
+        AllowedAction::new("reject", decide, "it ends here"),
+        AllowedAction::new("withdraw", withdraw, "it ends here"),
+    ]
+}
+
+fn app_actions(app: &AppRecord, caller: &Caller) -> Vec<AllowedAction> {
+    let role = (!may(&caller.person.roles, Permission::Operate))
+        .then(|| "only operators and admins can do this".to_owned());
+    let only = |ok: bool, why: &str| (!ok).then(|| why.to_owned());
+    let on_trial = app.rollout.is_some() || app.experiment.is_some();
+    let back = on_trial || app.history.len() > 1;
+    vec![
+        AllowedAction::new(
+            "rollback",
+            role.clone().or(only(back, "there is nothing to go back to")),
+            "everyone gets the last good version within about a second; git is corrected",
+        ),
+        AllowedAction::new(
+            "kill",
+            role.clone().or(only(app.killed.is_none(), "the kill switch is on already")),
+            "everyone gets the prepared answer instead of AI until the switch is taken back",
+        ),
+        AllowedAction::new(
+            "unkill",
+            role.or(only(app.killed.is_some(), "the kill switch is off")),
+            "everyone gets AI answers again",
+        ),
     ]
 }
 
@@ -422,22 +443,22 @@ fn rollout_actions(phase: &Phase, caller: &Caller) -> Vec<AllowedAction> {
     let paused = matches!(phase, Phase::Paused { .. });
     let only = |ok: bool, why: &str| (!ok).then(|| why.to_owned());
     vec![
-        allowed(
+        AllowedAction::new(
             "pause",
             role(Permission::Operate).or(only(*phase == Phase::Running, "it is not running")),
             "nothing moves until somebody decides; limits stay armed",
         ),
-        allowed(
+        AllowedAction::new(
             "resume",
             role(Permission::Approve).or(only(paused, "it is not paused")),
             "the plan goes on",
         ),
-        allowed(
+        AllowedAction::new(
             "promote",
             role(Permission::Approve).or(ended.clone()),
             "everyone gets the new version now",
         ),
-        allowed(
+        AllowedAction::new(
             "rollback",
             role(Permission::Operate).or(ended),
             "everyone gets today's version again within about a second; git is corrected",

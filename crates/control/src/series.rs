@@ -26,8 +26,8 @@ pub struct SeriesView {
     pub from: Timestamp,
     /// The end of the last one.
     pub to: Timestamp,
-    /// How long a bucket is.
-    pub bucket: Span,
+    /// How long a bucket is, in milliseconds.
+    pub bucket_ms: i64,
     /// One line each, in the order of the policy.
     pub signals: Vec<SignalSeries>,
 }
@@ -115,7 +115,13 @@ impl Control {
         let newest = record.report.as_ref();
         let signals =
             state.policy.signals.iter().map(|signal| buckets.line(signal, newest)).collect();
-        Ok(SeriesView { rollout: id, from, to: buckets.end(), bucket: buckets.width, signals })
+        Ok(SeriesView {
+            rollout: id,
+            from,
+            to: buckets.end(),
+            bucket_ms: buckets.width.millis(),
+            signals,
+        })
     }
 }
 

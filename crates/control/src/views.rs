@@ -42,6 +42,29 @@ pub struct AllowedAction {
     pub why_not: Option<String>,
     /// What would happen, in a sentence.
     pub consequence: String,
+    /// How much is asked of whoever does it: `C1` one click, `C2` a dialog that
+    /// names who and what, `C3` a written reason as well.
+    #[serde(default)]
+    pub confirm_level: String,
+}
+
+impl AllowedAction {
+    /// An action that is open unless something speaks against it.
+    pub(crate) fn new(kind: &str, why_not: Option<String>, consequence: &str) -> Self {
+        // Slow is only the risky direction: stopping harm asks for little.
+        let confirm = match kind {
+            "pause" => "C1",
+            "promote" | "unkill" => "C3",
+            _ => "C2",
+        };
+        Self {
+            kind: kind.to_owned(),
+            enabled: why_not.is_none(),
+            why_not,
+            consequence: consequence.to_owned(),
+            confirm_level: confirm.to_owned(),
+        }
+    }
 }
 
 /// An app as lists show it.
@@ -68,6 +91,9 @@ pub struct AppView {
     pub killed: Option<Timestamp>,
     /// No new rollout before then.
     pub cool_down_until: Option<Timestamp>,
+    /// What the reader may do.
+    #[serde(default)]
+    pub allowed_actions: Vec<AllowedAction>,
     /// For `If-Match`.
     pub generation: Generation,
     /// Its page.

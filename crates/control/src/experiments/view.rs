@@ -212,12 +212,7 @@ fn actions(caller: &Caller, state: &ExperimentState) -> Vec<AllowedAction> {
         return Vec::new();
     }
     let may = caller.must(Permission::Operate).err().map(|problem| problem.detail);
-    let action = |kind: &str, why_not: Option<String>, consequence: &str| AllowedAction {
-        kind: kind.to_owned(),
-        enabled: why_not.is_none(),
-        why_not,
-        consequence: consequence.to_owned(),
-    };
+    let action = AllowedAction::new;
     let open = matches!(state.phase, Phase::Running).then(|| "there is no winner yet".to_owned());
     vec![
         action("stop", may.clone(), "Everyone gets production's release again."),

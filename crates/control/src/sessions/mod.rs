@@ -41,6 +41,8 @@ pub const CODE_LIFETIME: Span = Span::from_secs(3600);
 pub const MAX_SESSIONS: usize = 20;
 /// A session's last use is written down at most so often.
 const NOTE_USE_EVERY: Span = Span::from_secs(300);
+/// Times a session is written again when another request was faster.
+const MAX_TRIES: u32 = 5;
 /// Marks that somebody signed in with a browser once.
 const FIRST_SIGN_IN: &str = "first-sign-in";
 
@@ -216,33 +218,56 @@ impl Control {
             used_at: now,
             expires_at: token.map_or(longest, |t| t.expires_at.min(longest)),
         };
-        let mut tx = Tx::new(now);
         let id = secret_hash(&secret);
-        tx.create(Kind::Session, &id, &record, Index::none().parent(&record.person));
-        if let Some(old) = before {
-            let old = secret_hash(old);
-            if let Some(old) = self.store.get::<SessionRecord>(Kind::Session, &old).await? {
-                tx.delete(Kind::Session, &old.id, old.generation);
+        let mut tries = MAX_TRIES;
+        loop {
+            let tx = self.opening(&caller, &id, &record, how, before).await?;
+            tries -= 1;
+            match self.store.commit(tx).await {
+                Ok(_) => break,
+                // A session that was to end was used or ended meanwhile.
+                Err(CommitError::Conflict { .. }) if tries > 0 => {}
+                Err(other) => return Err(other.into()),
             }
+        }
+        let caller = Caller { session: Some(id), ..caller };
+        Ok(Session { secret, caller, expires_at: record.expires_at })
+    }
+
+    /// Everything that goes with a new session: those that end for it, and the
+    /// entry.
+    async fn opening(
+        &self,
+        caller: &Caller,
+        id: &str,
+        record: &SessionRecord,
+        how: &str,
+        before: Option<&str>,
+    ) -> Result<Tx, Problem> {
+        let now = record.opened_at;
+        let mut tx = Tx::new(now);
+        tx.create(Kind::Session, id, record, Index::none().parent(&record.person));
+        let before = before.map(secret_hash);
+        if let Some(old) = &before
+            && let Some(old) = self.store.get::<SessionRecord>(Kind::Session, old).await?
+        {
+            tx.delete(Kind::Session, &old.id, old.generation);
         }
         let open = self.sessions_of(caller.name()).await?;
         let too_many = (open.len() + 1).saturating_sub(MAX_SESSIONS);
-        let replaced = before.map(secret_hash);
-        for old in open.iter().filter(|s| Some(&s.id) != replaced.as_ref()).take(too_many) {
+        for old in open.iter().filter(|s| Some(&s.id) != before.as_ref()).take(too_many) {
             tx.delete(Kind::Session, &old.id, old.generation);
         }
         if self.store.get::<Timestamp>(Kind::Meta, FIRST_SIGN_IN).await?.is_none() {
             tx.put(Kind::Meta, FIRST_SIGN_IN, &now, Index::none());
         }
         tx.audit(
-            plain_entry(now, caller.actor(), "session.opened", session_object(&id))
+            plain_entry(now, caller.actor(), "session.opened", session_object(id))
                 .from(caller.source.as_deref())
                 .with(params! {"how" => how, "expires_at" => record.expires_at})
                 .into(),
         );
-        self.store.commit(tx).await?;
-        let caller = Caller { session: Some(id), ..caller };
-        Ok(Session { secret, caller, expires_at: record.expires_at })
+        Ok(tx)
     }
 
     async fn sessions_of(
@@ -282,7 +307,14 @@ impl Control {
         let found = self.store.get::<SessionRecord>(Kind::Session, &id).await?.ok_or_else(over)?;
         let now = self.clock.now();
         if found.doc.is_over(now) {
-            return Err(over());
+            return Err(Problem::new(
+                ProblemKind::NotSignedIn,
+                "login_expired",
+                format!(
+                    "you were signed out: a session ends {IDLE} after its last use, and after {LONGEST}"
+                ),
+                "sign in again; what you were typing is kept as a draft",
+            ));
         }
         if let Some(token) = &found.doc.token {
             let token = self.store.token_by_hash::<TokenRecord>(token).await?;
