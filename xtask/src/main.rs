@@ -32,6 +32,7 @@ cargo xtask <verb>: everything a clone of this repository can do
   dev                  work on the page: changes are shown as you save
   tidy                 only the rules about the shape of the repository
   bench canaries       canaries on recorded answers of real models with human labels
+  bench evals          what the evaluation engine costs beside the model
   bench gates          what gates say of changes between real systems
   bench gateway        cost of the gateway, as ratios to a bare proxy
   bench scanners       what the scanners find in labelled texts, and how fast

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! gates --data DIR [--json]
+//! gates --engine [--json]
 //! ```
 //!
 //! `DIR` holds one folder for each set of recorded answers (`aci_bench`,
@@ -13,8 +14,10 @@
 
 mod agreement;
 mod data;
+mod engine;
 mod instructions;
 mod judges;
+mod provider;
 mod schemas;
 mod stories;
 mod world;
@@ -64,11 +67,11 @@ struct Report {
 }
 
 fn main() -> ExitCode {
-    let told = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())
-        .and_then(|runtime| runtime.block_on(run()));
+    let told = words().and_then(|words| match words {
+        Words::Data(folder, json) => runtime()?.block_on(run(folder, json)),
+        Words::Engine(json) => engine::run(json),
+        Words::Recorded(cases) => engine::recorded(cases),
+    });
     match told {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -79,30 +82,66 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<bool, Failed> {
-    let (mut folder, mut json) = (None, false);
+/// What is asked for.
+enum Words {
+    /// Stories on this folder; as JSON if true.
+    Data(PathBuf, bool),
+    /// What the engine costs; as JSON if true.
+    Engine(bool),
+    /// One run of so many cases from recordings, for its memory.
+    Recorded(usize),
+}
+
+fn words() -> Result<Words, Failed> {
+    let (mut folder, mut json, mut engine) = (None, false, false);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--data" => folder = words.next().map(PathBuf::from),
             "--json" => json = true,
-            other => return Err(format!("`{other}` is not known; use `--data DIR` and `--json`")),
+            "--engine" => engine = true,
+            "--recorded" => {
+                let cases = words.next().and_then(|n| n.parse().ok());
+                return cases.map(Words::Recorded).ok_or("`--recorded N` is missing N".to_owned());
+            }
+            other => {
+                return Err(format!(
+                    "`{other}` is not known; use `--data DIR`, `--engine`, `--json`"
+                ));
+            }
         }
     }
+    if engine {
+        return Ok(Words::Engine(json));
+    }
     let folder = folder.ok_or("`--data DIR` is missing: the folder with the recorded answers")?;
+    Ok(Words::Data(folder, json))
+}
+
+/// As many threads as the command line has.
+fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())
+}
+
+async fn run(folder: PathBuf, json: bool) -> Result<bool, Failed> {
     let mut stories = stories::all(&folder).await?;
     stories.extend(judges::all().await?);
     stories.push(instructions::told(&folder)?);
     stories.extend(schemas::told(&folder)?);
     let report = Report { ok: stories.iter().all(|story| story.ok), stories };
     if json {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
-        // Whoever reads may have seen enough.
-        writeln!(std::io::stdout(), "{text}").ok();
+        show_json(&report)?;
     } else {
         say(&report);
     }
     Ok(report.ok)
+}
+
+fn show_json(report: &impl Serialize) -> Result<(), Failed> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| e.to_string())?;
+    // Whoever reads may have seen enough.
+    writeln!(std::io::stdout(), "{text}").ok();
+    Ok(())
 }
 
 fn say(report: &Report) {

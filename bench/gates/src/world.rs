@@ -26,11 +26,19 @@ pub(crate) struct World {
     pub(crate) more: Vec<(String, String)>,
     /// The prompt all systems got.
     pub(crate) prompt: String,
+    /// Port of a provider on loopback that answers instead of recordings.
+    pub(crate) live: Option<u16>,
 }
 
 impl World {
     /// Puts a change from one system to another through the suite.
     pub(crate) async fn change(&self, from: &str, to: &str) -> Result<SuiteReport, Failed> {
+        let (loaded, releases) = self.ready(from, to)?;
+        Ok(evaluate(loaded, &releases, &How::default(), &|_| {}).await)
+    }
+
+    /// The suite, and both systems as releases.
+    pub(crate) fn ready(&self, from: &str, to: &str) -> Result<(Arc<Loaded>, Releases), Failed> {
         let app: AppName = APP.parse().map_err(|e| format!("{e}"))?;
         let files = self.files(to);
         let (loaded, findings) = Loaded::all(&files, &app);
@@ -49,10 +57,10 @@ impl World {
             recordings,
             of_app: Releases::recordings_of(&files, &app),
             secrets: BTreeMap::new(),
-            client: (!judges.is_empty()).then(connect::http::Client::new),
+            client: (!judges.is_empty() || self.live.is_some()).then(connect::http::Client::new),
             judges,
         };
-        Ok(evaluate(Arc::new(loaded), &releases, &How::default(), &|_| {}).await)
+        Ok((Arc::new(loaded), releases))
     }
 
     fn files(&self, serving: &str) -> Files {
@@ -76,7 +84,7 @@ impl World {
                 .iter()
                 .map(|(key, response)| json!({"model": name, "key": key, "response": response}));
             files.push((at(&format!("evals/recordings/{name}.jsonl")), lines(recorded)));
-            files.push((format!("models/{name}.yaml"), model(name)));
+            files.push((format!("models/{name}.yaml"), model(name, self.live)));
         }
         files.extend(self.more.iter().cloned());
         files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect()
@@ -113,10 +121,15 @@ fn release(
 }
 
 /// One price for all, so that growth of cost is growth of tokens.
-fn model(name: &str) -> String {
+fn model(name: &str, live: Option<u16>) -> String {
+    let provider = match live {
+        Some(port) => format!("{{kind: openai, base_url: \"http://127.0.0.1:{port}/v1\"}}"),
+        None => format!(
+            "{{kind: replay, key: \"{{{{ id }}}}\", recordings: [apps/{APP}/evals/recordings/{name}.jsonl]}}"
+        ),
+    };
     format!(
-        "apiVersion: tidegate/v1\nversion: 1.0.0\n\
-         provider: {{kind: replay, key: \"{{{{ id }}}}\", recordings: [apps/{APP}/evals/recordings/{name}.jsonl]}}\n\
+        "apiVersion: tidegate/v1\nversion: 1.0.0\nprovider: {provider}\n\
          provider_model: {name}\ncontext_window: 100000\ntokenizer: cl100k_base\n\
          prices: {{input_per_million: 1, output_per_million: 1}}\n"
     )

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements that are run, not believed.
 
 pub mod canaries;
+mod evals;
 pub mod gates;
 mod gateway;
 pub mod scanners;
@@ -13,10 +14,11 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
-cargo xtask bench <canaries|gates|gateway|scanners|verdicts>
+cargo xtask bench <canaries|evals|gates|gateway|scanners|verdicts>
 
   canaries   roll real models out against each other on recorded answers with
              human labels, and compare the decisions with what they must be
+  evals      time and memory of the evaluation engine, beside the model's own
   gates      what evaluation gates say of changes between real systems
   gateway    CPU and latency of the gateway, as ratios to a bare proxy
   scanners   secrets, personal data and attacks: what is found, what not, how fast
@@ -29,6 +31,7 @@ cargo xtask bench <canaries|gates|gateway|scanners|verdicts>
 pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     match words.split_first() {
         Some((verb, rest)) if verb == "canaries" => canaries::run(rest),
+        Some((verb, rest)) if verb == "evals" => evals::run(rest),
         Some((verb, rest)) if verb == "gates" => gates::run(rest),
         Some((verb, rest)) if verb == "gateway" => gateway::run(rest),
         Some((verb, rest)) if verb == "scanners" => scanners::run(rest),
@@ -36,7 +39,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
         Some((verb, _)) if verb != "--help" && verb != "-h" => Err(crate::args::unknown(
             "benchmark",
             verb,
-            &["canaries", "gates", "gateway", "scanners", "verdicts"],
+            &["canaries", "evals", "gates", "gateway", "scanners", "verdicts"],
         )),
         _ => {
             print!("{HELP}");
