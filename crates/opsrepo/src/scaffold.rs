@@ -7,7 +7,8 @@ use crate::Files;
 use domain::ids::AppName;
 
 /// Path in the repository, and content. `@APP@` stands for the app in both.
-const STARTER: [(&str, &str); 17] = [
+const STARTER: [(&str, &str); 18] = [
+    (".gitignore", include_str!("../starter/gitignore")),
     ("README.md", include_str!("../starter/README.md")),
     ("tidegate.yaml", include_str!("../starter/tidegate.yaml")),
     ("apps/@APP@/app.yaml", include_str!("../starter/app.yaml")),

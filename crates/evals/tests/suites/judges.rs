@@ -63,7 +63,9 @@ async fn judged(provider: Provider, labelled: usize) -> SuiteReport {
 
 async fn judged_beside(provider: Provider, labelled: usize, more: &str) -> SuiteReport {
     let releases = releases(&provider, labelled, 30);
-    run(&suite(&format!("{RULE}{more}"), 30), &releases, &How::default()).await
+    let report = run(&suite(&format!("{RULE}{more}"), 30), &releases, &How::default()).await;
+    super::published::check(report.clone());
+    report
 }
 
 #[tokio::test]

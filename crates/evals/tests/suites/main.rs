@@ -4,6 +4,7 @@
 
 mod judges;
 mod provider;
+mod published;
 
 use connect::provider::Recordings;
 use domain::component::{Component, ComponentKind};
@@ -389,7 +390,9 @@ async fn findings_are_shown_where_machines_look() {
     let xml = junit(&results);
     assert!(xml.contains("failures=\"1\"") && xml.contains("&lt;cat&gt;"), "{xml}");
     assert!(!xml.contains('\u{1b}') && xml.matches("<testcase").count() == 1, "{xml}");
+    published::junit_is_common(&xml);
     let sarif: Value = serde_json::from_str(&sarif(&results, "0.1.0").unwrap()).unwrap();
+    published::sarif_is_official(&sarif);
     let run = &sarif["runs"][0];
     assert_eq!(run["results"][0]["ruleId"], "checks_broken");
     assert_eq!(run["tool"]["driver"]["rules"][0]["id"], "checks_broken");

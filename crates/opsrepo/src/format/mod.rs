@@ -18,6 +18,9 @@ pub mod rollout;
 pub mod settings;
 pub mod suite;
 
+#[cfg(test)]
+mod published;
+
 /// A fault of a file that reads: the field (dotted path) and what is wrong with
 /// it, the code of the finding and the mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
