@@ -9,6 +9,7 @@ export default defineConfig({
     fileParallelism: false,
     sequence: { concurrent: false },
     testTimeout: 60_000,
+    bail: Number(process.env.E2E_BAIL ?? 0),
     hookTimeout: 120_000,
   },
 });

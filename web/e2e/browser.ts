@@ -45,6 +45,7 @@ export async function open(browser: Browser, site: Site, who: Who | null, form: 
     if (!answer.ok()) throw new Error(`${who} could not sign in: ${answer.status()} ${await answer.text()}`);
   }
   const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
   page.on('console', (m) => {
     if (m.type() === 'error' && !expected(m.text())) wrong.push(m.text());
   });

@@ -1,4 +1,5 @@
 // Starts the real binary on the shipped example, with people, a token for apps, and traffic.
+import { createServer, connect, type Socket } from 'node:net';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -163,4 +164,44 @@ export async function until<T>(what: string, look: () => Promise<T | undefined |
     await new Promise((resolve) => setTimeout(resolve, 150));
   }
   throw new Error(`never: ${what}${last ? ` (${String(last)})` : ''}`);
+}
+
+/** A wire to the site that can be cut and mended. */
+export async function wire(site: Site): Promise<{ url: string; cut(): void; mend(): void; close(): void }> {
+  const to = new URL(site.url);
+  const open = new Set<Socket>();
+  let whole = true;
+  const server = createServer((near) => {
+    if (!whole) {
+      near.destroy();
+      return;
+    }
+    const far = connect(Number(to.port), to.hostname);
+    for (const [a, b] of [[near, far], [far, near]] as const) {
+      open.add(a);
+      a.pipe(b);
+      a.on('error', () => b.destroy());
+      a.on('close', () => {
+        open.delete(a);
+        b.destroy();
+      });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const at = server.address();
+  if (at === null || typeof at === 'string') throw new Error('the wire has no port');
+  return {
+    url: `http://127.0.0.1:${at.port}`,
+    cut: () => {
+      whole = false;
+      for (const socket of open) socket.destroy();
+    },
+    mend: () => {
+      whole = true;
+    },
+    close: () => {
+      for (const socket of open) socket.destroy();
+      server.close();
+    },
+  };
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: build and run the demo, in the profile the tests use.
 
-use crate::{Failed, args::Args, tools};
+use crate::{Failed, args::Args, tools, web};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
@@ -19,6 +19,12 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     let exit = args.flag("--exit");
     args.done()?;
     println!("building (the first time takes some minutes)");
+    // Without it the server shows its basic page, which does for stopping things.
+    if !web::is_built()
+        && let Err(why) = web::build()
+    {
+        println!("the page could not be built, so there is only the basic one: {why}");
+    }
     let binary = tools::tidegate()?;
     let mut command = Command::new(binary);
     command.arg("demo");

@@ -12,10 +12,11 @@ use std::time::Instant;
 const HELP: &str = "\
 cargo xtask test [--data DIR] [--fast]
 
-Formatting, lints, all tests, the page in a real browser, `demo --exit`, the promises of the verdicts on
-simulated rollouts, and with a data folder the quality of the scanners, and gates and
-canaries on recorded answers of real models. Installs what the tests need where it can
-(Debian packages as root; Python and Node clients below `target/` and the tests).
+Formatting, lints, all tests, the page in a real browser, `demo --exit`, the promises
+of the verdicts on simulated rollouts, and with a data folder the quality of the
+scanners, and gates and canaries on recorded answers of real models. Installs what
+the tests need where it can (Debian packages as root; Python and Node clients below
+`target/` and the tests).
 
   --data DIR   folder with `ragtruth_qa`, `xstest`, `secrets`, `pii`, `injection`,
                `banking77`, `aci_bench`, `mts_dialog`, `ifeval` and `json_schema`;

@@ -43,6 +43,11 @@ pub fn dev(words: &[String]) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// True if there is a bundle, whatever its age.
+pub fn is_built() -> bool {
+    folder().join("dist/index.html").is_file()
+}
+
 /// Packages, generated types, bundle.
 pub fn build() -> Result<(), Failed> {
     packages()?;

@@ -1,5 +1,5 @@
 // Who is signed in. The server decides what they may do; roles here only choose what to offer first.
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { createContext, useContext, useEffect, type ReactNode } from 'react';
 import { Problem, call, get, setCsrf, whenSignedOut } from '../api/client.ts';
 import type { Session, WhoAmI } from '../api/types.ts';
@@ -52,6 +52,12 @@ export function useSession(): Session {
 
 export const hasRole = (session: Session, ...roles: string[]) =>
   session.person.roles.some((role) => roles.includes(role));
+
+/** Another person sits here now, or nobody: what the one before saw is forgotten. */
+export function changeSession(client: QueryClient, session: Session | null): void {
+  client.setQueryData(SESSION_KEY, session);
+  client.removeQueries({ predicate: (q) => q.queryKey[0] !== SESSION_KEY[0] });
+}
 
 export async function signIn(body: Record<string, string>): Promise<Session> {
   const session = await call<Session>('POST', 'session', { body });

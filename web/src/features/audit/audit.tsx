@@ -102,7 +102,7 @@ function Entry({ row }: { row: AuditRow }) {
         </Text>{' '}
         <AuditSentence row={row} />
       </Text>
-      <details className="technical">
+      <details className="technical entry">
         <summary>{t('audit.entry', { n: row.index })}</summary>
         <Text size="xs" c="dimmed">
           {t('audit.line', { actor: actorOf(row), source: entry.source ?? '–', action: entry.action })}

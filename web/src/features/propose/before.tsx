@@ -83,7 +83,7 @@ function Found({ finding, onReplace, onShow }: { finding: CheckFinding } & Pick<
       <Group gap="xs" mt={4}>
         {path && (
           <Button size="compact-sm" variant="default" onClick={() => onShow(path)}>
-            {line ? t('before.show_line', { line, file: fileName(path) }) : fileName(path)}
+            {line ? t('before.show_line', { line }) : fileName(path)}
           </Button>
         )}
         {path && finding.replacement !== undefined && wrong && (
@@ -107,7 +107,8 @@ function Numbers({ check }: { check: Check }) {
     [t('before.per_month'), pair(cost?.per_month.now, cost?.per_month.new, money)],
   ];
   return (
-    <dl className="numbers">
+    <>
+      <dl className="numbers">
       {rows.map(
         ([label, value]) =>
           value && (
@@ -121,11 +122,12 @@ function Numbers({ check }: { check: Check }) {
             </div>
           ),
       )}
-      {cost?.how && (
+      </dl>
+      {cost?.how && cost.per_request.new !== null && (
         <Text size="xs" c="dimmed" className="wrap">
           <Say text={cost.how} />
         </Text>
       )}
-    </dl>
+    </>
   );
 }

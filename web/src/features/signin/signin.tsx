@@ -6,7 +6,7 @@ import { useNavigate, useRouterState } from '@tanstack/react-router';
 import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { ProblemBox, Waiting } from '../../components/load.tsx';
 import { t } from '../../lib/i18n.ts';
-import { SESSION_KEY, signIn } from '../../lib/session.tsx';
+import { changeSession, signIn } from '../../lib/session.tsx';
 
 export function SignIn() {
   useDocumentTitle(`${t('signin.title')} - Tidegate`);
@@ -24,8 +24,7 @@ export function SignIn() {
     setError(null);
     try {
       const session = await signIn(body);
-      client.clear();
-      client.setQueryData(SESSION_KEY, session);
+      changeSession(client, session);
       if (location.pathname.endsWith('/signin')) await navigate({ to: '/', replace: true });
     } catch (e) {
       setError(e);
