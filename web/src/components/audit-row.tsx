@@ -1,9 +1,8 @@
-// A row of the audit log in words. The server's own sentence is taken where it sends one.
+// A row of the audit log in words.
 import { Anchor, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import type { AuditRow } from '../api/types.ts';
 import { t } from '../lib/i18n.ts';
-import { Say } from './basics.tsx';
 
 /** The page of `change/ch-2`, `rollout/ro-1`, …; none for others. */
 export function pageOf(object: string): string | null {
@@ -37,19 +36,13 @@ export function AuditSentence({ row }: { row: AuditRow }) {
   const short = name.startsWith('sha256:') ? `rel-${name.slice(7, 15)}` : name;
   return (
     <>
-      {row.text ? (
-        <Say text={row.text} />
-      ) : (
-        <>
-          <strong>{actorOf(row)}</strong> {t(`audit.${entry.action.replace('.', '_')}`, { defaultValue: entry.action })}
-        </>
-      )}{' '}
+      <strong>{actorOf(row)}</strong> {t(`audit.${entry.action.replace('.', '_')}`, { defaultValue: entry.action })}{' '}
       {page ? (
         <Anchor renderRoot={(p) => <Link to={page} {...p} />} inherit>
           {short}
         </Anchor>
       ) : (
-        !row.text && short
+        short
       )}
       {entry.reason && (
         <Text span size="sm" className="wrap">

@@ -3,7 +3,7 @@ import { Button, Group } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { t } from '../lib/i18n.ts';
 
-export function More({ to, search, next }: { to: string; search: { cursor?: string }; next?: string }) {
+export function More({ to, search, next }: { to: string; search: { cursor?: string }; next?: string | null }) {
   if (!next && !search.cursor) return null;
   return (
     <Group mt="md">

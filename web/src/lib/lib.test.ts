@@ -1,5 +1,6 @@
 // Pure functions of the page.
 import { describe, expect, it } from 'vitest';
+import type { Rollout } from '../api/types.ts';
 import { canonical } from './canonical.ts';
 import { levelOf } from './confirm.ts';
 import { parseDiff } from './diff.ts';
@@ -82,7 +83,7 @@ describe('diff', () => {
 });
 
 describe('verdict and confirmation', () => {
-  const look = (name: string, code = '') =>
+  const look = (name: Rollout['phase']['name'], code = '') =>
     verdictOf({ phase: { name }, report: code ? ({ summary: { code, params: {}, text: '' } } as never) : null });
   it('lets the phase speak before the last look', () => {
     expect(look('paused', 'going_well')).toBe('paused');

@@ -13,19 +13,20 @@ export async function readSession(): Promise<Session | null> {
     setCsrf(session.csrf);
     return session;
   } catch (e) {
-    if (!(e instanceof Problem)) throw e;
-    if (e.status === 401) return null;
-    // The dev server signs requests in with a token of its own; then there is no cookie.
-    if (import.meta.env.DEV && e.status === 404) return fromToken(await get<WhoAmI>('whoami'));
-    throw e;
+    if (!(e instanceof Problem) || e.status !== 401) throw e;
+    // The dev server may sign requests in with a token of its own; then there is no cookie.
+    if (import.meta.env.DEV) return get<WhoAmI>('whoami').then(fromToken, () => null);
+    return null;
   }
 }
 
 function fromToken(who: WhoAmI): Session {
   return {
-    person: { id: who.person.name, name: who.person.display || who.person.name, roles: who.person.roles },
+    person: { id: who.person.name, name: who.person.display || who.person.name, roles: who.person.roles, kind: 'person' },
     csrf: '',
-    installation: { name: who.origin, environment: who.environment },
+    expires_at: 0,
+    demo: false,
+    installation: { name: who.origin, version: '', environment: who.environment },
   };
 }
 

@@ -21,7 +21,7 @@ export async function loadDraft(app: string): Promise<Draft | null> {
   const kept = read(here(app));
   if (!kept) return server;
   try {
-    return { ...(JSON.parse(kept) as Content), saved_at: 0, version: server?.version ?? 0 };
+    return { ...(JSON.parse(kept) as Content), app, saved_at: 0, version: server?.version ?? 0 };
   } catch {
     return server;
   }

@@ -36,6 +36,11 @@ export function Propose() {
   );
 }
 
+/** The texts of a draft; a draft never removes files here. */
+function kept(draft: Draft | null): Record<string, string> {
+  return Object.fromEntries(Object.entries(draft?.files ?? {}).filter((f): f is [string, string] => f[1] !== null));
+}
+
 /** Files whose text differs from production's. */
 export function changedOf(base: AppFiles, files: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
@@ -46,7 +51,7 @@ export function changedOf(base: AppFiles, files: Record<string, string>): Record
 function Form({ app, now, draft }: { app: string; now: AppFiles; draft: Draft | null }) {
   const navigate = useNavigate();
   const [base, setBase] = useState(now);
-  const [texts, setTexts] = useState<Record<string, string>>(draft?.files ?? {});
+  const [texts, setTexts] = useState<Record<string, string>>(() => kept(draft));
   const [preset, setPreset] = useState<Preset>(isPreset(draft?.plan) ? draft.plan : 'keep');
   const [why, setWhy] = useState(draft?.why ?? '');
   const [title, setTitle] = useState('');
