@@ -3,6 +3,7 @@
 use crate::git::REPO_DIR;
 use crate::incidents::plain_entry;
 use crate::keys::Keys;
+use crate::people::By;
 use crate::problem::{Problem, ProblemKind};
 use crate::views::{NewToken, PersonView};
 use crate::{Config, Control, wrong};
@@ -76,11 +77,11 @@ pub async fn init(config: Config, options: InitOptions) -> Result<InitReport, Pr
     admin.roles.insert(Role::Admin);
     let now = control.clock.now();
     let mut tx = Tx::new(now);
-    control.write_person(&mut tx, &admin, Actor::System, now).await?;
+    control.write_person(&mut tx, &admin, By::system(), now).await?;
     control.store.commit(tx).await?;
     let mut tx = Tx::new(now);
     let token = own_token(admin.name.clone(), "made by `tidegate init`");
-    let made = control.write_token(&mut tx, token, Actor::System, now).await?;
+    let made = control.write_token(&mut tx, token, By::system(), now).await?;
     control.store.commit(tx).await?;
     Ok(InitReport { admin_token: made.secret, log_key, files: options.files.len() })
 }

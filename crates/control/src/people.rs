@@ -17,6 +17,24 @@ use store::{Index, Kind, Tx};
 /// How long a token lives where nobody says: a year.
 const DEFAULT_LIFETIME: Span = Span::from_secs(365 * 86_400);
 
+/// Who writes, and from where.
+pub(crate) struct By<'a> {
+    actor: Actor,
+    source: Option<&'a str>,
+}
+
+impl<'a> By<'a> {
+    /// A person.
+    fn caller(caller: &'a Caller) -> Self {
+        Self { actor: caller.actor(), source: caller.source.as_deref() }
+    }
+
+    /// The system itself.
+    pub(crate) fn system() -> Self {
+        Self { actor: Actor::System, source: None }
+    }
+}
+
 impl Control {
     /// The caller, and what a client needs to know of this installation.
     ///
@@ -62,7 +80,7 @@ impl Control {
         }
         let now = self.clock.now();
         let mut tx = Tx::new(now);
-        let doc = self.write_person(&mut tx, &person, caller.actor(), now).await?;
+        let doc = self.write_person(&mut tx, &person, By::caller(caller), now).await?;
         self.store.commit(tx).await?;
         self.publish().await?;
         Ok(view(&doc))
@@ -72,7 +90,7 @@ impl Control {
         &self,
         tx: &mut Tx,
         person: &PersonView,
-        actor: Actor,
+        by: By<'_>,
         now: Timestamp,
     ) -> Result<Person, Problem> {
         let known = self.store.get::<Person>(Kind::Person, person.name.as_str()).await?;
@@ -98,7 +116,10 @@ impl Control {
         let action = if known.is_some() { "person.changed" } else { "person.added" };
         let details = params! {"roles" => person.roles, "before" => known.map(|k| k.doc.roles)};
         tx.audit(
-            plain_entry(now, actor, action, format!("person/{}", person.name)).with(details).into(),
+            plain_entry(now, by.actor, action, format!("person/{}", person.name))
+                .from(by.source)
+                .with(details)
+                .into(),
         );
         Ok(doc)
     }
@@ -130,7 +151,7 @@ impl Control {
         }
         let now = self.clock.now();
         let mut tx = Tx::new(now);
-        let made = self.write_token(&mut tx, new, caller.actor(), now).await?;
+        let made = self.write_token(&mut tx, new, By::caller(caller), now).await?;
         self.store.commit(tx).await?;
         self.publish().await?;
         Ok(made)
@@ -140,7 +161,7 @@ impl Control {
         &self,
         tx: &mut Tx,
         new: NewToken,
-        actor: Actor,
+        by: By<'_>,
         now: Timestamp,
     ) -> Result<MadeToken, Problem> {
         if let Some(name) = &new.person
@@ -168,7 +189,8 @@ impl Control {
         };
         let token = token_view(&record);
         tx.audit(
-            plain_entry(now, actor, "token.created", format!("token/{}", token.id))
+            plain_entry(now, by.actor, "token.created", format!("token/{}", token.id))
+                .from(by.source)
                 .with(details)
                 .into(),
         );
@@ -193,7 +215,8 @@ impl Control {
         let mut tx = Tx::new(now);
         tx.delete(Kind::Token, &token.doc.hash, token.generation);
         let object = format!("token/{}", token_view(&token.doc).id);
-        tx.audit(plain_entry(now, caller.actor(), "token.revoked", object).into());
+        let entry = plain_entry(now, caller.actor(), "token.revoked", object);
+        tx.audit(entry.from(caller.source.as_deref()).into());
         self.store.commit(tx).await?;
         self.publish().await?;
         Ok(())

@@ -108,6 +108,15 @@ fn a_browser_signs_in_by_each_way_and_out_again() {
         assert!(entries.contains(action), "{action} is not in the log");
     }
     assert!(entries.contains("127.0.0.1"), "where from is in the log");
+    for written in ["person.added", "token.created"] {
+        let log: Value = serde_json::from_str(&entries).unwrap();
+        let rows = log.as_array().unwrap().iter().map(|row| &row["entry"]);
+        let by = rows.filter(|e| e["action"] == written && e["actor"]["kind"] == "person");
+        assert!(
+            by.clone().count() > 0 && by.clone().all(|e| e["source"] == "127.0.0.1"),
+            "{written}"
+        );
+    }
     for secret in [PASSWORD, code, &browser.csrf, browser.cookie.as_ref().unwrap()] {
         assert!(!entries.contains(secret), "no secret is in the log");
         assert!(!tide.log().contains(secret), "nor in the server's");
