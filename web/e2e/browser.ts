@@ -73,11 +73,14 @@ export const shot = (page: Page, name: string) => page.screenshot({ path: join(O
 export async function axe(page: Page): Promise<string[]> {
   // Evaluated by the debugger, which a content security policy does not concern.
   await page.evaluate(axeSource);
-  return page.evaluate(async () => {
+  const found = await page.evaluate(async () => {
     const run = (globalThis as unknown as { axe: { run: (c: Document, o: object) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }> } }).axe.run;
     const result = await run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] });
     return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.failureSummary ?? ''}`).join(' | ')}`);
   });
+  // Said at once: a test that fails says only at the end of all what it saw.
+  for (const violation of found) console.log(`axe at ${page.url()}: ${violation}`);
+  return found;
 }
 
 /** How many pixels the page is wider than the window. */

@@ -14,6 +14,8 @@ export const theme = createTheme({
   fontFamilyMonospace: 'ui-monospace, "Cascadia Code", Menlo, Consolas, monospace',
   headings: { fontWeight: '650' },
   components: {
+    // Colour alone does not tell a link from the words around it.
+    Anchor: { defaultProps: { underline: 'always' } },
     // Named, not imported: dialogs are loaded when the first one is needed.
     Modal: { defaultProps: { closeButtonProps: { 'aria-label': t('common.close') } } },
   },

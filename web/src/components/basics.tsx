@@ -3,6 +3,7 @@ import { Anchor, Badge, Box, Code, CopyButton, Group, Text, Title, UnstyledButto
 import { useDocumentTitle } from '@mantine/hooks';
 import { Link } from '@tanstack/react-router';
 import { useEffect, useState, type ReactNode } from 'react';
+import { fileName } from '../lib/files.ts';
 import { t } from '../lib/i18n.ts';
 import { absolute, ago, shortRelease } from '../lib/format.ts';
 import { SYMBOL, type Verdict } from '../lib/verdict.ts';
@@ -20,7 +21,8 @@ export function PageTitle({ title, app, children }: { title: string; app?: strin
   );
 }
 
-/** A server's sentence; what stands in backticks is set as code. Always text, never markup. */
+/** A server's sentence; what stands in backticks is set as code, files by what people call them.
+ * Always text, never markup. */
 export function Say({ text }: { text: string }) {
   return (
     <>
@@ -28,8 +30,8 @@ export function Say({ text }: { text: string }) {
         i % 2 === 1 ? (
           // The order of the parts is all the identity they have.
           // eslint-disable-next-line react/no-array-index-key
-          <Code key={i} className="wrap">
-            {part}
+          <Code key={i} className="wrap" title={part}>
+            {part.endsWith('.yaml') ? fileName(part) : part}
           </Code>
         ) : (
           part

@@ -10,12 +10,12 @@ import { ActionButton, Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, StateBadge, Technical, When } from '../../components/basics.tsx';
 import { DiffView } from '../../components/diff.tsx';
 import { Load } from '../../components/load.tsx';
+import { fileName } from '../../lib/files.ts';
 import { changeNumber, micros, shortRelease } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { useSession } from '../../lib/session.tsx';
 import { useTopic } from '../../lib/live-context.tsx';
 import { Checks } from './checks.tsx';
-import { fileName } from './files.ts';
 import { Timeline } from './timeline.tsx';
 
 export function ChangePage() {

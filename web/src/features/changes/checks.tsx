@@ -36,13 +36,29 @@ export function Checks({ report }: { report: GateReport }) {
             {t(`checks.${name}`)}
           </Text>
           <ul className="plain-list">
-            {gates.map((gate) => (
+            {gates.filter((g) => g.outcome !== 'skipped').map((gate) => (
               <Row key={gate.gate} gate={gate} />
             ))}
           </ul>
+          <NotNeeded gates={gates.filter((g) => g.outcome === 'skipped')} />
         </Paper>
       ))}
     </Stack>
+  );
+}
+
+/** Checks that had nothing to look at: there, but out of the way. */
+function NotNeeded({ gates }: { gates: Gate[] }) {
+  if (gates.length === 0) return null;
+  return (
+    <details className="technical">
+      <summary>{t('checks.count_skipped', { count: gates.length })}</summary>
+      <ul className="plain-list">
+        {gates.map((gate) => (
+          <Row key={gate.gate} gate={gate} />
+        ))}
+      </ul>
+    </details>
   );
 }
 

@@ -5,7 +5,7 @@ import { Say } from '../../components/basics.tsx';
 import { ProblemBox } from '../../components/load.tsx';
 import { money } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
-import { fileName } from '../changes/files.ts';
+import { fileName } from '../../lib/files.ts';
 import type { Check } from './check.ts';
 
 interface Props {

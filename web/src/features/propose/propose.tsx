@@ -11,7 +11,7 @@ import { Load, ProblemBox, Waiting } from '../../components/load.tsx';
 import { clock } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { PRESETS, withPreset, type Preset } from '../../lib/plan.ts';
-import { fileName } from '../changes/files.ts';
+import { fileName } from '../../lib/files.ts';
 import { Before } from './before.tsx';
 import { loadDraft, useAutosave } from './draft.ts';
 import { Edit } from './edit.tsx';
@@ -55,7 +55,7 @@ function Form({ app, now, draft }: { app: string; now: AppFiles; draft: Draft | 
   const [preset, setPreset] = useState<Preset>(isPreset(draft?.plan) ? draft.plan : 'keep');
   const [why, setWhy] = useState(draft?.why ?? '');
   const [title, setTitle] = useState('');
-  const [problems, setProblems] = useState<{ id: string; text: string }[]>([]);
+  const [asked, setAsked] = useState(false);
   const [refused, setRefused] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
   const summary = useRef<HTMLDivElement>(null);
@@ -77,15 +77,18 @@ function Form({ app, now, draft }: { app: string; now: AppFiles; draft: Draft | 
   const errors = check.answer?.findings.filter((f) => f.severity === 'error') ?? [];
   const nothing = Object.keys(changed).length === 0;
 
+  const wrong = [
+    ...(nothing ? [{ id: 'prompt', text: t('propose.same') }] : []),
+    ...(errors.length > 0 ? [{ id: 'before', text: t('propose.fix_first', { count: errors.length }) }] : []),
+    ...(why.trim().length < WHY_MIN ? [{ id: 'why', text: t('propose.why_short', { n: WHY_MIN }) }] : []),
+  ];
+  // Nobody is told off before they tried; then what is mended goes away at once.
+  const problems = asked ? wrong : [];
+
   const send = async () => {
-    const found = [
-      ...(nothing ? [{ id: 'prompt', text: t('propose.same') }] : []),
-      ...(errors.length > 0 ? [{ id: 'before', text: t('propose.fix_first', { count: errors.length }) }] : []),
-      ...(why.trim().length < WHY_MIN ? [{ id: 'why', text: t('propose.why_short', { n: WHY_MIN }) }] : []),
-    ];
-    setProblems(found);
+    setAsked(true);
     setRefused(null);
-    if (found.length > 0) {
+    if (wrong.length > 0) {
       requestAnimationFrame(() => summary.current?.focus());
       return;
     }

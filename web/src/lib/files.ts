@@ -1,5 +1,5 @@
 // What a file of the ops repo is called by people who never see the repo.
-import { t } from '../../lib/i18n.ts';
+import { t } from './i18n.ts';
 
 export function fileName(path: string): string {
   const prompt = /prompts\/([^/]+)\/(.+)$/.exec(path);
