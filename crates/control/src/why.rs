@@ -156,6 +156,11 @@ fn summary(served: &RequestRecord, rollout: Option<&RolloutRecord>) -> Sentence 
         let template = "{at}: the kill switch of {app} was thrown, so the fallback answered.";
         return Sentence::render("why_killed", template, params);
     }
+    if let Some(change) = served.preview {
+        params.insert("change".to_owned(), serde_json::json!(change));
+        let template = "{at}, {ms} ms: asked with the token of the preview of {change}, so its {release} answered; nothing else was routed.";
+        return Sentence::render("why_preview", template, params);
+    }
     if let Some(drawn) = &served.drawn {
         params.insert("experiment".to_owned(), serde_json::json!(drawn.experiment));
         params.insert("variant".to_owned(), serde_json::json!(drawn.name));
@@ -176,7 +181,7 @@ fn summary(served: &RequestRecord, rollout: Option<&RolloutRecord>) -> Sentence 
         Arm::Control => {
             "{at}, {ms} ms: got today's version {release}, as part of the group that {rollout} is compared with: the subject's number is {bucket} of 10000."
         }
-        Arm::Stable | Arm::Shadow | Arm::Variant => {
+        Arm::Stable | Arm::Shadow | Arm::Variant | Arm::Preview => {
             "{at}, {ms} ms: got today's version {release}: the subject's number is {bucket} of 10000, outside the test of {rollout}."
         }
     };

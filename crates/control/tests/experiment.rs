@@ -159,6 +159,7 @@ async fn visit(
             served_model: None,
             prompt: None,
             answer: None,
+            preview: None,
         };
         cells.add(&record);
         let said = Feedback {

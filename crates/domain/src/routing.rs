@@ -49,6 +49,10 @@ pub enum Arm {
     Shadow,
     /// Serves a variant of an experiment; [`Drawn`] says which.
     Variant,
+    /// Serves the release of a change to whoever holds the token of its preview.
+    /// Nobody is drawn for it and nothing is compared with it: it counts in no
+    /// cell and is no evidence.
+    Preview,
 }
 
 impl Arm {
@@ -60,6 +64,7 @@ impl Arm {
             Arm::Candidate => "candidate",
             Arm::Shadow => "shadow",
             Arm::Variant => "variant",
+            Arm::Preview => "preview",
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::component::Component;
 use crate::component::ComponentKind;
 use crate::experiment::division::Division;
 use crate::ids::{
-    AppName, Digest, EnvName, ExperimentId, GatewayName, Generation, PersonName, ReleaseId,
+    AppName, ChangeId, Digest, EnvName, ExperimentId, GatewayName, Generation, PersonName, ReleaseId,
     RolloutId,
 };
 use crate::keys::{PublicKey, SecretKey};
@@ -304,6 +304,24 @@ pub struct Grant {
     /// Not valid from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// Its requests are answered by a change's release, whatever is routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewGrant>,
+}
+
+/// What the token of a preview is answered from, and how much of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewGrant {
+    /// The change.
+    pub change: ChangeId,
+    /// The release that answers.
+    pub release: ReleaseId,
+    /// Most tokens of prompts and answers together.
+    pub cap: u64,
+    /// Tokens that all gateways are known to have spent: at least so many, told
+    /// in tenths of the cap (each telling is a snapshot), and the cap once it is
+    /// reached. A gateway counts its own beside it.
+    pub used: u64,
 }
 
 /// What stands before the body in the signed bytes, so that no other signed

@@ -1,6 +1,6 @@
 //! What is remembered about one request, and what people say about it later.
 
-use crate::ids::{AppName, Digest, GatewayName, Generation, ReleaseId, RequestId, RolloutId};
+use crate::ids::{AppName, ChangeId, Digest, GatewayName, Generation, ReleaseId, RequestId, RolloutId};
 use crate::routing::{Arm, Drawn};
 use crate::units::{Share, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,9 @@ pub struct RequestRecord {
     pub prompt: Option<String>,
     /// The answer, redacted; absent if not sampled.
     pub answer: Option<String>,
+    /// The change whose preview answered; such a record is no evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<ChangeId>,
 }
 
 impl RequestRecord {

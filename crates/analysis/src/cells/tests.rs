@@ -33,6 +33,7 @@ fn event(arm: Arm, at: i64, status: AnswerStatus, latency_us: u64, cost: u64) ->
         served_model: None,
         prompt: None,
         answer: None,
+        preview: None,
     }
 }
 

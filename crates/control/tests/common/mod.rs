@@ -266,6 +266,7 @@ impl House {
                 served_model: None,
                 prompt: None,
                 answer: None,
+                preview: None,
             };
             let mut both = vec![record.clone()];
             if let Some(release) = decision.shadow {

@@ -4,10 +4,10 @@
 //! about a token.
 
 use super::{ApiError, Code};
-use crate::snapshot::Compiled;
+use crate::snapshot::{Compiled, Meter};
 use crate::state::Serving;
 use domain::ids::{AppName, Digest};
-use domain::snapshot::Grant;
+use domain::snapshot::{Grant, PreviewGrant};
 use domain::units::Timestamp;
 use http::{HeaderMap, header};
 use std::sync::Arc;
@@ -24,6 +24,12 @@ impl Caller {
     /// What the token grants.
     pub(crate) fn grant(&self) -> Option<&Grant> {
         self.compiled.tokens.get(&self.token)
+    }
+
+    /// The preview the token is for, and what it has spent.
+    pub(crate) fn preview(&self) -> Option<(&PreviewGrant, &Arc<Meter>)> {
+        let preview = self.grant()?.preview.as_ref()?;
+        self.compiled.meters.get(&self.token).map(|meter| (preview, meter))
     }
 
     /// True if the token is for this app.
@@ -62,7 +68,15 @@ pub(crate) fn authorize(
     let grant = compiled.tokens.get(&token).ok_or_else(|| {
         refuse("the token is not known", "check it, or make a new one with `tidegate token create`")
     })?;
-    if grant.expires_at.is_some_and(|end| end <= now) {
+    let ended = grant.expires_at.is_some_and(|end| end <= now);
+    if let Some(preview) = grant.preview.as_ref().filter(|_| ended) {
+        let number = preview.change.0;
+        return Err(refuse(
+            &format!("the preview of {} has expired", preview.change),
+            &format!("make another with `tidegate change preview {number}`"),
+        ));
+    }
+    if ended {
         return Err(refuse("the token has expired", "make a new one with `tidegate token create`"));
     }
     Ok(Caller { compiled, token })

@@ -4,7 +4,7 @@ use super::answer::{Job, NoCall, ask, status_of};
 use super::auth::{Caller, authorize};
 use super::pending::{Common, Pending};
 use super::respond::{self, Decided, Origin};
-use super::{ApiError, Body, ChatRequest, Code, fallback, ingress, shadow, stream};
+use super::{ApiError, Body, ChatRequest, Code, fallback, ingress, preview, shadow, stream};
 use crate::snapshot::App;
 use crate::state::{Serving, Shared};
 use crate::telemetry::cost;
@@ -82,8 +82,21 @@ async fn accept(
     let (name, app) = find_app(&caller, &request.model)?;
     let subject = subject(&head.headers, &request, app.snapshot.subject, &caller)?;
     let segment = segment(app, &request);
-    let decision = route(&app.snapshot, Facts { subject: &subject, segment: segment.as_deref() });
-    let killed = serving.kills.get(&name).copied().unwrap_or(decision.killed);
+    let routed = route(&app.snapshot, Facts { subject: &subject, segment: segment.as_deref() });
+    let preview = caller
+        .preview()
+        .map(|(grant, meter)| preview::admit(grant, meter, &routed, body.len()))
+        .transpose()?;
+    let change = preview.as_ref().map(|preview| preview.change);
+    let wish = if change.is_some() { preview::wish(wish) } else { wish };
+    // The kill switch protects users; a preview has none, and is where what
+    // will make up for the harm is tried.
+    let local_kill = serving.kills.get(&name).copied();
+    let killed = change.is_none() && local_kill.unwrap_or(routed.killed);
+    let (decision, tab) = match preview {
+        Some(preview) => (preview.decision, Some(preview.tab)),
+        None => (routed, None),
+    };
     let timeout: Duration = app.snapshot.timeout.into();
     let job = Job {
         id: id.clone(),
@@ -101,8 +114,10 @@ async fn accept(
         tenant: request.tidegate.attr("tenant"),
         request,
         answer_schema: app.answer_schema.clone(),
+        preview: change,
     };
-    let pending = Pending::new(common, decision, at, arrived);
+    let mut pending = Pending::new(common, decision, at, arrived);
+    pending.tab = tab;
     Ok((Known { shared: shared.clone(), caller, app: name, wish, job }, pending, killed))
 }
 

@@ -24,6 +24,7 @@ pub(crate) enum Code {
     MissingVariables,
     RenderFailed,
     Killed,
+    PreviewSpent,
     Overloaded,
     ReleaseUnusable,
     ProviderRateLimited,
@@ -58,6 +59,9 @@ impl Code {
             Self::MissingVariables => (400, CALLER, "missing_variables"),
             Self::RenderFailed => (400, CALLER, "render_failed"),
             Self::Killed => (503, SERVER, "killed"),
+            // The type OpenAI's own clients know for a quota that waiting does
+            // not bring back.
+            Self::PreviewSpent => (429, "insufficient_quota", "preview_cap_reached"),
             Self::Overloaded => (503, SERVER, "overloaded"),
             Self::ReleaseUnusable => (500, SERVER, "release_unusable"),
             Self::ProviderRateLimited => (429, "rate_limit_error", "rate_limit_exceeded"),

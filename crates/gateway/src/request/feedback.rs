@@ -31,6 +31,13 @@ async fn accept(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<(), 
     let (head, body) = request.into_parts();
     let now = shared.now();
     let caller = authorize(&shared.serving.load_full(), &head.headers, now)?;
+    if caller.preview().is_some() {
+        return Err(ApiError::new(
+            Code::NotAllowed,
+            "the token of a preview says nothing about answers: a preview is no evidence",
+        )
+        .hint("use a token of the app"));
+    }
     let body = ingress::read(body, LIMIT.min(shared.config.body_limit)).await?;
     let hint = "for example `{\"request_id\": \"req_…\", \"name\": \"accepted\", \"value\": 1}`";
     let mut feedback: Feedback =

@@ -1,6 +1,7 @@
 //! What happens to one request. The order of the files along the path:
 //! `auth` → `ingress` → `chat` → `complete` (→ `answer` → `shadow`, `fallback`,
-//! `stream`) → `respond`; `pending` remembers. Beside it the small routes:
+//! `stream`) → `respond`; `pending` remembers; `preview` answers for a change
+//! instead of what is routed. Beside it the small routes:
 //! `models`, `feedback`, `admin`, `health`.
 //!
 //! Nothing in this folder locks, touches disk, or waits for control, save
@@ -18,6 +19,7 @@ pub(crate) mod health;
 mod ingress;
 pub(crate) mod models;
 mod pending;
+mod preview;
 mod respond;
 mod shadow;
 mod stream;

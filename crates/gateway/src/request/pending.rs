@@ -4,13 +4,13 @@
 //! finished, or, if it never was, when it is dropped, and then its caller hung up.
 
 use super::ChatRequest;
-use crate::snapshot::Served;
+use crate::snapshot::{Served, Tab, tokens_of};
 use crate::state::Shared;
 use crate::telemetry::Event;
 use bytes::Bytes;
 use checks::score::Schema;
 use connect::tap::Summary;
-use domain::ids::{AppName, Generation, RequestId};
+use domain::ids::{AppName, ChangeId, Generation, RequestId};
 use domain::routing::Decision;
 use domain::telemetry::AnswerStatus;
 use domain::units::Timestamp;
@@ -28,6 +28,8 @@ pub(super) struct Common {
     pub(super) tenant: Option<String>,
     pub(super) request: Arc<ChatRequest>,
     pub(super) answer_schema: Option<Arc<Schema>>,
+    /// The change whose preview answers.
+    pub(super) preview: Option<ChangeId>,
 }
 
 /// A request under way.
@@ -43,6 +45,8 @@ pub(super) struct Pending {
     pub(super) served: Option<Arc<Served>>,
     pub(super) retries: u32,
     pub(super) fallback: &'static str,
+    /// What the preview's token pays for it.
+    pub(super) tab: Option<Tab>,
     finished: bool,
 }
 
@@ -58,6 +62,7 @@ impl Pending {
             served: None,
             retries: 0,
             fallback: "none",
+            tab: None,
             finished: false,
         }
     }
@@ -81,10 +86,23 @@ impl Pending {
         self.leave(status, error, summary);
     }
 
+    /// Tokens it cost: as the provider counted, else by size. Nothing if nobody
+    /// was asked.
+    fn spent(&self, summary: &Summary) -> u64 {
+        match (summary.usage, &self.served) {
+            (Some(usage), _) => usage.prompt_tokens.saturating_add(usage.completion_tokens),
+            (None, Some(_)) => tokens_of(self.prompt.len().saturating_add(summary.text.len())),
+            (None, None) => 0,
+        }
+    }
+
     fn leave(&mut self, status: AnswerStatus, error: Option<String>, summary: Summary) {
         self.finished = true;
         let latency = self.arrived.elapsed();
         let ttft = self.first_byte.map_or(latency, |first| first.duration_since(self.arrived));
+        if let Some(tab) = self.tab.take() {
+            tab.settle(self.spent(&summary));
+        }
         let common = &self.common;
         common.shared.sink.send(Event {
             id: common.id.clone(),
@@ -96,6 +114,7 @@ impl Pending {
             tenant: common.tenant.clone(),
             request: common.request.clone(),
             answer_schema: common.answer_schema.clone(),
+            preview: common.preview,
             prompt: std::mem::take(&mut self.prompt),
             served: self.served.take(),
             status,

@@ -126,6 +126,7 @@ impl Origin {
                 put(VARIANT, variant);
             }
             None if decided.arm == Arm::Candidate => put(VARIANT, "candidate"),
+            None if decided.arm == Arm::Preview => put(VARIANT, "preview"),
             None => put(VARIANT, "control"),
         }
         put(FALLBACK, decided.fallback);

@@ -4,6 +4,7 @@
 //! Releases are immutable, so a release compiled once is carried over from
 //! snapshot to snapshot: a new generation costs what is new in it.
 
+use super::meter::{Meter, meters};
 use bytes::Bytes;
 use checks::score::Schema;
 use checks::template::{KeyTemplate, Recipe};
@@ -28,6 +29,8 @@ pub struct Compiled {
     pub apps: BTreeMap<AppName, App>,
     /// Who may call, by digest of the token.
     pub tokens: HashMap<Digest, Grant>,
+    /// What the tokens of previews have spent.
+    pub meters: HashMap<Digest, Arc<Meter>>,
     releases: HashMap<ReleaseId, Result<Arc<Served>, Unusable>>,
     recordings: HashMap<Digest, Arc<Recordings>>,
 }
@@ -155,11 +158,13 @@ impl Compiled {
             let answer_schema = answer_schema(&name, &app, &snapshot.releases, last);
             (name, App { snapshot: app, fallback, answer_schema })
         });
+        let tokens = tokens(snapshot.tokens);
         Self {
+            meters: meters(&tokens, last.map(|last| &last.meters)),
             generation: snapshot.generation,
             issued_at: snapshot.issued_at,
             apps: apps.collect(),
-            tokens: tokens(snapshot.tokens),
+            tokens,
             releases,
             recordings: parsed,
         }

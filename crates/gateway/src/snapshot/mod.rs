@@ -16,7 +16,10 @@
 mod compile;
 mod disk;
 mod follow;
+mod meter;
 
 pub use compile::{App, Compiled, Fallbacks, Served, Unusable};
 pub use disk::{Disk, DiskError};
 pub(crate) use follow::{cold_start, follow};
+pub use meter::Meter;
+pub(crate) use meter::{Tab, tokens_of};

@@ -10,7 +10,7 @@ use checks::redact::redact;
 use checks::score::Schema;
 use checks::tokens;
 use connect::tap::{MAX_TEXT_BYTES, Summary, Usage};
-use domain::ids::{AppName, Digest, Generation, RequestId};
+use domain::ids::{AppName, ChangeId, Digest, Generation, RequestId};
 use domain::routing::Decision;
 use domain::telemetry::{AnswerStatus, Feedback, RequestRecord};
 use domain::units::{FULL, Timestamp};
@@ -37,6 +37,7 @@ pub(crate) struct Event {
     pub(crate) request: Arc<ChatRequest>,
     /// What the answer must be.
     pub(crate) answer_schema: Option<Arc<Schema>>,
+    pub(crate) preview: Option<ChangeId>,
     pub(crate) prompt: Bytes,
     /// Who answered; nobody if the fallback did.
     pub(crate) served: Option<Arc<Served>>,
@@ -97,6 +98,7 @@ impl Event {
             prompt: text(&self.prompt),
             answer: text(self.summary.text.as_bytes()),
             served_model: self.summary.served_model,
+            preview: self.preview,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use analysis::cells::{Batch, Cells};
 use domain::ids::{GatewayName, Generation};
+use domain::routing::Arm;
 use domain::telemetry::{Feedback, RequestRecord};
 use domain::units::Timestamp;
 use std::collections::VecDeque;
@@ -42,7 +43,10 @@ impl Fold {
             self.lost = answers.fold(self.lost, |sum, n| sum.saturating_add(*n));
             self.since = Some(second);
         }
-        self.cells.add(&record);
+        // A preview is no part of what the app's users got.
+        if record.arm != Arm::Preview {
+            self.cells.add(&record);
+        }
         if self.records.len() >= MAX_WITH_TEXTS {
             record.prompt = None;
             record.answer = None;
@@ -113,7 +117,6 @@ pub(super) struct Head {
 mod tests {
     use super::*;
     use domain::ids::{Digest, ReleaseId, RequestId};
-    use domain::routing::Arm;
     use domain::telemetry::AnswerStatus;
     use domain::units::Share;
 
@@ -148,6 +151,7 @@ mod tests {
             served_model: None,
             prompt: Some("x".repeat(text)),
             answer: None,
+            preview: None,
         }
     }
 

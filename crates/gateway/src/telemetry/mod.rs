@@ -217,6 +217,7 @@ mod tests {
             tenant: None,
             request: Arc::new(ChatRequest::parse(&body).unwrap()),
             answer_schema: None,
+            preview: None,
             prompt: bytes::Bytes::from(vec![b'x'; text]),
             served: None,
             status: AnswerStatus::Ok,

@@ -253,7 +253,7 @@ pub fn release_id(name: &str) -> ReleaseId {
 }
 
 pub fn grant(name: &str, operate: bool) -> Grant {
-    Grant { name: name.to_owned(), apps: BTreeSet::new(), operate, expires_at: None }
+    Grant { name: name.to_owned(), apps: BTreeSet::new(), operate, expires_at: None, preview: None }
 }
 
 pub fn token_key(token: &str) -> String {

@@ -8,7 +8,8 @@
 //! - it counts in the second it arrived, under the step and share its answer was
 //!   given at;
 //! - an answer that says nothing about the arm (kill switch, wrong request) gets
-//!   no count from feedback either; what was said is kept with the request;
+//!   no count from feedback either; what was said is kept with the request.
+//!   Neither has one of a preview, which no subject's latest answer is;
 //! - feedback may overtake its record, which travels by another batch. It waits
 //!   for it, but neither for ever nor in any number.
 
@@ -18,6 +19,7 @@ use super::rollout_column;
 use crate::StoreError;
 use analysis::CellKey;
 use analysis::cells::Cells;
+use domain::routing::Arm;
 use domain::telemetry::{Feedback, MAX_FEEDBACK_NAME, RequestRecord};
 use domain::units::{Span, Timestamp};
 use sqlx::{Row, SqliteConnection};
@@ -48,7 +50,8 @@ pub(super) async fn retry(
                 SELECT 1 FROM requests r WHERE r.id = w.id AND (r.arm = 'shadow') = w.shadow))
          OR (w.id IS NULL AND EXISTS (
                 SELECT 1 FROM requests r WHERE r.app = w.app AND r.subject = w.subject
-                AND r.at <= w.at AND (r.arm = 'shadow') = w.shadow))
+                AND r.at <= w.at AND (r.arm = 'shadow') = w.shadow
+                AND r.arm <> 'preview'))
          ORDER BY seq",
     )
     .fetch_all(&mut *connection)
@@ -116,7 +119,7 @@ async fn record_of(
         .bind(app.as_ref().map(|app| app.as_str())),
         (None, Some(app), Some(subject)) => sqlx::query_scalar(
             "SELECT record FROM requests WHERE app = ? AND subject = ? AND at <= ?
-             AND (arm = 'shadow') = ? ORDER BY at DESC, seq DESC LIMIT 1",
+             AND (arm = 'shadow') = ? AND arm <> 'preview' ORDER BY at DESC, seq DESC LIMIT 1",
         )
         .bind(app.as_str())
         .bind(subject)
@@ -140,7 +143,7 @@ async fn count(
     counted: &mut Counted,
     done: &mut Ingested,
 ) -> Result<(), StoreError> {
-    let counts = record.status.counts();
+    let counts = record.status.counts() && record.arm != Arm::Preview;
     let unit = if record.rollout.is_some() && counts {
         record.input.to_string()
     } else {

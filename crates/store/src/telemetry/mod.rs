@@ -47,7 +47,7 @@ fn rollout_of(column: i64) -> Option<RolloutId> {
 
 /// The arm of a column.
 fn arm_of(key: &str) -> Result<Arm, StoreError> {
-    [Arm::Stable, Arm::Control, Arm::Candidate, Arm::Shadow, Arm::Variant]
+    [Arm::Stable, Arm::Control, Arm::Candidate, Arm::Shadow, Arm::Variant, Arm::Preview]
         .into_iter()
         .find(|arm| arm.key() == key)
         .ok_or_else(|| StoreError::unreadable("arm", format!("`{key}` is none")))

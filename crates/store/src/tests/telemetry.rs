@@ -41,6 +41,7 @@ pub(super) fn record(n: u8) -> RequestRecord {
         served_model: None,
         prompt: None,
         answer: None,
+        preview: None,
     }
 }
 

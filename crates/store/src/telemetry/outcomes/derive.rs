@@ -50,7 +50,7 @@ fn same_side(arm: Arm) -> Option<Arm> {
         Arm::Control => Arm::Stable,
         Arm::Candidate => Arm::Shadow,
         Arm::Shadow => Arm::Candidate,
-        Arm::Variant => return None,
+        Arm::Variant | Arm::Preview => return None,
     })
 }
 
