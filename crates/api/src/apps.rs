@@ -1,13 +1,16 @@
 //! `/api/v1/apps`.
 
 use crate::Api;
-use crate::extract::{Answer, Body, IfMatch, Path, Signed, Tries, answer};
+use crate::extract::{Answer, Body, IfMatch, Json, Path, Signed, Tries, answer};
+use crate::problem::ApiError;
 use axum::extract::State;
+use control::danger::NewDanger;
 use control::problem::{Problem, ProblemKind};
-use control::views::{ActionResult, AppView, NewAction, Page};
+use control::views::{ActionResult, AppView, ChangeView, NewAction, Page};
 use domain::component::ComponentKind;
 use domain::ids::{AppName, Generation};
 use domain::snapshot::{PromptContent, PromptMessage, Snapshot, Variable};
+use http::StatusCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -80,4 +83,14 @@ fn call_view(snapshot: &str, app: &AppName) -> Option<CallView> {
     let conversation = prompt.messages.contains(&PromptMessage::Conversation)
         || !prompt.messages.iter().any(for_the_user);
     Some(CallView { variables: prompt.variables, conversation })
+}
+
+pub(crate) async fn add_danger(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(app): Path<AppName>,
+    Body(new): Body<NewDanger>,
+) -> Result<(StatusCode, Json<ChangeView>), ApiError> {
+    let change = api.control.add_danger(&caller, &app, new).await?;
+    Ok((StatusCode::CREATED, Json(change)))
 }

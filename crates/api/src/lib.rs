@@ -31,6 +31,7 @@ mod changes;
 mod editor;
 mod emergency;
 mod events;
+mod evals;
 mod experiments;
 mod extract;
 mod git;
@@ -44,6 +45,7 @@ mod openapi;
 mod patience;
 mod people;
 mod plan;
+mod previews;
 mod problem;
 mod releases;
 mod requests;
@@ -118,6 +120,7 @@ fn resources() -> Table {
         .get("/apps/{app}/call", apps::call)
         .get("/apps/{app}/files", editor::files)
         .post("/apps/{app}/check", editor::check)
+        .post("/apps/{app}/danger", apps::add_danger)
         .get("/apps/{app}/plan", plan::get)
         .post("/apps/{app}/plan", plan::ask)
         .get("/changes", changes::list)
@@ -126,6 +129,11 @@ fn resources() -> Table {
         .patch("/changes/{id}", changes::update)
         .get("/changes/{id}/diff", changes::diff)
         .get("/changes/{id}/checks", changes::checks)
+        .get("/changes/{id}/evals", evals::report)
+        .get("/changes/{id}/evals/cases", evals::cases)
+        .get("/changes/{id}/preview", previews::get)
+        .post("/changes/{id}/preview", previews::start)
+        .delete("/changes/{id}/preview", previews::stop)
         .post("/changes/{id}/approvals", changes::decide)
         .post("/changes/{id}/withdraw", changes::withdraw)
         .get("/rollouts", rollouts::list)

@@ -1,6 +1,7 @@
 //! Every call that leaves the house: HTTP, the providers that answer, and a
 //! metrics server.
 //!
+//! - [`classifier`]: what a classifier outside says of a text,
 //! - [`http`]: one pooled client for everything that dials out,
 //! - [`prometheus`]: one number of a metrics server, or why there is none,
 //! - [`provider`]: what a gateway asks for an answer, whole or as a stream,
@@ -20,6 +21,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")
 )]
 
+pub mod classifier;
 pub mod http;
 pub mod prometheus;
 pub mod provider;

@@ -126,6 +126,7 @@ impl Control {
             state: ChangeState::Checking,
             report: None,
             evals: None,
+            eval_cases: None,
             requirements: Vec::new(),
             facts: None,
             approvals: Vec::new(),
@@ -219,6 +220,8 @@ impl Control {
         change.doc.contributors.extend(look.contributors);
         change.doc.state = ChangeState::Checking;
         change.doc.report = None;
+        change.doc.evals = None;
+        change.doc.eval_cases = None;
         change.doc.release = None;
         let mut tx = Tx::new(now);
         tx.audit(
@@ -340,6 +343,8 @@ impl Control {
         );
         update(&mut tx, &mut change, now);
         self.store.commit(tx).await?;
+        // What hangs on it, such as its preview, ends with it.
+        self.wake();
         self.change(caller, id).await
     }
 }

@@ -6,6 +6,8 @@
 //! the same commit again gives the same report.
 
 pub mod preview;
+mod cheaper;
+mod classifier;
 mod signals;
 mod suites;
 
@@ -24,7 +26,7 @@ use domain::change::{Change, ChangeState};
 use domain::component::ComponentKind;
 use domain::dsse;
 use domain::finding::{Finding, GateReport, GateResult, Place, Severity, Tier};
-use domain::ids::{AppName, ChangeId, Digest, ReleaseId};
+use domain::ids::{AppName, ChangeId, ReleaseId};
 use domain::manifest::Release;
 use domain::params;
 use domain::snapshot::ServedRelease;
@@ -81,6 +83,7 @@ impl Control {
         let heard = self.heard_of(&subject.desired, &app, now).await?;
         let recordings = self.recordings_of(production.as_deref()).await?;
         let judged = Judged {
+            keys: self.config.classifier_keys.clone(),
             heard,
             recordings,
             evals: Mutex::default(),
@@ -119,11 +122,7 @@ impl Control {
             self.write_release(&mut tx, &subject.desired, release, Some(id), subject.commit, now)
                 .await?;
         }
-        if let Some(evals) = &evals {
-            let text = evals.json().map_err(|e| wrong("the evaluation report", &e))?;
-            change.doc.evals = Some(Digest::of(text.as_bytes()));
-            tx.insert_blob(text.into_bytes());
-        }
+        suites::keep(&mut tx, &mut change.doc, evals.as_ref())?;
         tx.audit(
             entry(now, Actor::System, "change.checked", &app)
                 .on(format!("change/{}", change.doc.id))
@@ -247,6 +246,8 @@ impl From<CommitError> for CheckError {
 
 /// Everything the gates are told.
 struct Judged {
+    /// Keys of classifiers.
+    keys: connect::classifier::Keys,
     /// Names under which somebody said something about this app lately.
     heard: BTreeSet<String>,
     subject: Subject,
@@ -333,6 +334,7 @@ impl Judged {
         gates.extend(static_gates(input));
         gates.push(Gate::known(variants));
         if up_to != Some(Tier::Static) {
+            gates.extend(self.classifier_gate());
             gates.extend(self.suite_gates());
         }
         let about = Report {

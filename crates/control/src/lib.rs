@@ -9,6 +9,9 @@
 //! - [`effects`]: what git is told: merge, promote, revert (from the outbox);
 //! - [`rollouts`]: the tick that looks at every rollout, and people's commands;
 //! - [`experiments`]: the same for several variants at once;
+//! - [`danger`]: cases that failed for users, as changes;
+//! - [`evals`]: what the suites of a change measured, for people;
+//! - [`preview`]: an endpoint of a change of its own, for a while;
 //! - [`breakglass`]: rollback and kill; `journal`: kills thrown at a gateway;
 //! - [`publish`]: from state to the snapshot gateways serve;
 //! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it, and
@@ -38,8 +41,10 @@ pub mod breakglass;
 mod bump;
 pub mod caller;
 pub mod changes;
+pub mod danger;
 pub mod editor;
 mod effects;
+pub mod evals;
 pub mod events;
 mod evidence;
 pub mod experiments;
@@ -60,6 +65,7 @@ pub mod log;
 pub mod people;
 pub mod plan;
 mod policies;
+pub mod preview;
 pub mod problem;
 pub mod publish;
 mod pushes;
@@ -115,6 +121,8 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// True for a demo: its people may be looked through the eyes of.
     pub demo: bool,
+    /// Where the keys of classifiers are found.
+    pub classifier_keys: connect::classifier::Keys,
 }
 
 /// Everything `control` holds. One per process.

@@ -169,10 +169,7 @@ impl Control {
         {
             return Err(not_found("person", name.as_str()));
         }
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|e| crate::wrong("random numbers", &e))?;
-        let prefix = if new.person.is_some() { "tgp_" } else { "tgk_" };
-        let secret = format!("{prefix}{}", hex::encode(bytes));
+        let secret = fresh_secret(if new.person.is_some() { "tgp_" } else { "tgk_" })?;
         let record = TokenRecord {
             hash: secret_hash(&secret),
             person: new.person,
@@ -181,6 +178,7 @@ impl Control {
             note: new.note,
             created_at: now,
             expires_at: now.plus(new.lifetime.unwrap_or(DEFAULT_LIFETIME)),
+            preview: None,
         };
         tx.create(Kind::Token, &record.hash, &record, Index::default());
         let details = params! {
@@ -232,6 +230,13 @@ impl Control {
         let wrote = |p: &Person| emails.contains(&p.email.trim().to_lowercase());
         Ok(people.filter(wrote).map(|p| p.name).collect())
     }
+}
+
+/// A secret nobody can guess.
+pub(crate) fn fresh_secret(prefix: &str) -> Result<String, Problem> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| crate::wrong("random numbers", &e))?;
+    Ok(format!("{prefix}{}", hex::encode(bytes)))
 }
 
 fn view(person: &Person) -> PersonView {

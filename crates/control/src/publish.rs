@@ -111,6 +111,8 @@ impl Control {
             wanted.extend(variants.map(|variant| variant.release));
             apps.insert(record.doc.app.clone(), app);
         }
+        let tokens = self.grants().await?;
+        wanted.extend(tokens.values().filter_map(|grant| Some(grant.preview.as_ref()?.release)));
         let mut releases = BTreeMap::new();
         let mut blobs = BTreeSet::new();
         for id in wanted {
@@ -125,7 +127,7 @@ impl Control {
             issued_at: Timestamp(0),
             apps,
             releases,
-            tokens: self.grants().await?,
+            tokens,
             blobs,
         })
     }
@@ -224,6 +226,7 @@ fn person_grant(token: &TokenRecord, person: &Person) -> Option<Grant> {
         apps: token.apps.clone(),
         operate: may(&person.roles, Permission::Operate),
         expires_at: Some(token.expires_at),
+        preview: None,
     })
 }
 
@@ -233,6 +236,7 @@ fn app_grant(token: &TokenRecord) -> Grant {
         apps: token.apps.clone(),
         operate: false,
         expires_at: Some(token.expires_at),
+        preview: token.preview.clone(),
     }
 }
 

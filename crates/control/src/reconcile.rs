@@ -55,6 +55,7 @@ impl Control {
         report("telling git", self.run_effects().await);
         report("looking at rollouts", self.look_at_rollouts().await);
         report("looking at experiments", self.look_at_experiments().await);
+        report("looking at previews", self.look_at_previews().await);
         report("publishing", self.follow().await);
         report("reminding of reasons", self.note_overdue_reasons().await);
         report("signing the log", self.checkpoint().await);

@@ -12,7 +12,7 @@ use domain::policy::{RolloutPolicy, SignalKind, Worse};
 use domain::rollout::{Report, RolloutState};
 use domain::routing::Arm;
 use domain::sentence::Sentence;
-use domain::snapshot::{Kill, OnError, ServedRelease};
+use domain::snapshot::{Kill, OnError, PreviewGrant, ServedRelease};
 
 use domain::units::{Span, Timestamp};
 use opsrepo::AppSpec;
@@ -280,6 +280,9 @@ pub struct TokenRecord {
     pub created_at: Timestamp,
     /// Not valid from then on.
     pub expires_at: Timestamp,
+    /// Its requests are answered by a change's release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewGrant>,
 }
 
 /// The last published snapshot.

@@ -78,6 +78,10 @@ impl Control {
     ) -> Result<Option<std::sync::Arc<ReleaseRecord>>, Problem> {
         let id = match rollout {
             Some(r) if r.state.stable != served.release => Some(r.state.stable),
+            _ if served.preview.is_some() => {
+                let live = self.app_record(&served.app).await?.doc.production;
+                Some(live).filter(|live| *live != served.release)
+            }
             _ => self.before(served).await?,
         };
         match id {

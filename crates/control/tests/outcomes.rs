@@ -19,7 +19,7 @@ use tidegate_control::listing::ListQuery;
 fn worse(arm: Arm, i: u64) -> bool {
     match arm {
         Arm::Candidate | Arm::Shadow => i % 10 < 3,
-        Arm::Control | Arm::Stable | Arm::Variant => i.is_multiple_of(10),
+        Arm::Control | Arm::Stable | Arm::Variant | Arm::Preview => i.is_multiple_of(10),
     }
 }
 

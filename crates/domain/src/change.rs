@@ -80,6 +80,9 @@ pub struct Change {
     /// The blob with what its evaluation suites measured, every number of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evals: Option<Digest>,
+    /// The blob with every case of them, as JSON lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_cases: Option<Digest>,
     /// What is asked of whom.
     pub requirements: Vec<Requirement>,
     /// What policies were told about `head`, when it was checked last.

@@ -19,6 +19,7 @@ pub mod approval;
 pub mod audit;
 pub mod bom;
 pub mod change;
+pub mod classifier;
 pub mod component;
 pub mod dsse;
 pub mod experiment;

@@ -8,8 +8,8 @@ use crate::component::Component;
 use crate::component::ComponentKind;
 use crate::experiment::division::Division;
 use crate::ids::{
-    AppName, ChangeId, Digest, EnvName, ExperimentId, GatewayName, Generation, PersonName, ReleaseId,
-    RolloutId,
+    AppName, ChangeId, Digest, EnvName, ExperimentId, GatewayName, Generation, PersonName,
+    ReleaseId, RolloutId,
 };
 use crate::keys::{PublicKey, SecretKey};
 use crate::policy::SubjectKey;

@@ -1,6 +1,8 @@
 //! What is remembered about one request, and what people say about it later.
 
-use crate::ids::{AppName, ChangeId, Digest, GatewayName, Generation, ReleaseId, RequestId, RolloutId};
+use crate::ids::{
+    AppName, ChangeId, Digest, GatewayName, Generation, ReleaseId, RequestId, RolloutId,
+};
 use crate::routing::{Arm, Drawn};
 use crate::units::{Share, Timestamp};
 use serde::{Deserialize, Serialize};

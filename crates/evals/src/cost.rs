@@ -159,6 +159,7 @@ mod tests {
             same: false,
             worse: Vec::new(),
             example: None,
+            texts: None,
         }
     }
 

@@ -6,6 +6,7 @@
 mod found;
 
 use crate::cost;
+use crate::detail::details as details_of;
 use crate::report::{
     BrokenReport, CostReport, Flicker, PassReport, ScoreReport, SuiteReport, WorseCase, WorseReport,
 };
@@ -69,7 +70,9 @@ pub fn decide(suite: &Suite, run: &SuiteRun, about: About) -> SuiteReport {
     let (findings, approvals) = found.end();
     let outcome = outcome(&findings, rows.len());
     let worse = worse(rows);
+    let details = if run.details { details_of(loaded, rows, &scores) } else { Vec::new() };
     SuiteReport {
+        details,
         suite: loaded.name.clone(),
         title: loaded.suite.title.clone(),
         file: loaded.path.clone(),

@@ -26,6 +26,7 @@
 mod ask;
 mod cost;
 mod decide;
+mod detail;
 mod journal;
 mod judge;
 mod junit;
@@ -43,6 +44,7 @@ mod worse;
 pub use ask::{Asker, Limits};
 pub use cost::{Growth, Money, Spent};
 pub use decide::{About, decide};
+pub use detail::{CasePage, CaseReason, CaseReport, CaseScore, Filter, lines, page};
 pub use journal::{Journal, JournalError};
 pub use judge::{JudgeEntry, JudgeReport, read_judges};
 pub use junit::{Results, junit};

@@ -338,6 +338,7 @@ fn unusable(loaded: &Loaded, why: &NoAnswer) -> SuiteReport {
         findings: vec![found(loaded, why, Severity::Error)],
         approvals: Vec::new(),
         judges: Vec::new(),
+        details: Vec::new(),
     }
 }
 

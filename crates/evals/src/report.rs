@@ -2,6 +2,7 @@
 //! that the same inputs give the same bytes. `docs/evals.md` describes it.
 
 use crate::cost::{Growth, Money, Spent};
+use crate::detail::CaseReport;
 use crate::judge::JudgeReport;
 use crate::worse::{Example, Reason};
 use analysis::compare::Interval;
@@ -96,6 +97,10 @@ pub struct SuiteReport {
     /// Judges, and how far they can be trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judges: Vec<JudgeReport>,
+    /// Every case, where that was wanted. Not part of the report: as many as
+    /// there are cases.
+    #[serde(skip)]
+    pub details: Vec<CaseReport>,
 }
 
 /// An approval that a number asks for.

@@ -27,6 +27,8 @@ pub struct CaseRow {
     pub worse: Vec<Worse>,
     /// Both answers, for the first few cases that got worse or broke something.
     pub example: Option<Box<Example>>,
+    /// Both answers, where all that is kept of them is wanted.
+    pub texts: Option<Box<Example>>,
 }
 
 /// What one release gave for one case, over all repeats.

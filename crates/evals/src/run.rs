@@ -6,6 +6,7 @@
 //! row is kept at its place, so the order of arrival is in nothing that follows.
 
 use crate::ask::{Asker, Question};
+use crate::detail::Texts;
 use crate::journal::Journal;
 use crate::judge::{self, Judge};
 use crate::load::Loaded;
@@ -56,6 +57,8 @@ pub struct Options {
     pub only: Option<BTreeSet<String>>,
     /// Stop as soon as the rule on kept checks is decided.
     pub stop_early: bool,
+    /// Keep answers of cases that are as good as production's too.
+    pub details: bool,
 }
 
 /// How far a run is.
@@ -78,6 +81,8 @@ pub struct SuiteRun {
     pub cases: usize,
     /// True if it stopped because the rule was decided.
     pub stopped_early: bool,
+    /// True if every case is wanted with its texts.
+    pub details: bool,
 }
 
 /// An answer, or why there is none.
@@ -88,6 +93,7 @@ struct Work {
     asker: Arc<Asker>,
     repeats: u32,
     refuses: Option<Prepared>,
+    details: bool,
 }
 
 /// Runs a suite.
@@ -100,8 +106,9 @@ pub async fn run(
     let repeats = options.repeats.unwrap_or(suite.loaded.suite.repeats).max(1);
     let order = order(&suite.loaded, options);
     let window = asker.limits().concurrency.max(1);
-    let work = Arc::new(Work { suite, asker, repeats, refuses: refusal() });
-    let mut done = Done::new(order.len());
+    let work =
+        Arc::new(Work { suite, asker, repeats, refuses: refusal(), details: options.details });
+    let mut done = Done::new(order.len(), options.details);
     let mut tasks: JoinSet<(usize, CaseRow, Option<Example>)> = JoinSet::new();
     let mut next = 0;
     let mut stopped = None;
@@ -158,6 +165,7 @@ fn refusal() -> Option<Prepared> {
 struct Done {
     rows: Vec<Option<CaseRow>>,
     examples: BTreeMap<usize, Example>,
+    texts: Option<Texts>,
     count: usize,
     /// Cases done without a gap from the start, and how many of them were seen.
     prefix: usize,
@@ -167,10 +175,11 @@ struct Done {
 }
 
 impl Done {
-    fn new(cases: usize) -> Self {
+    fn new(cases: usize, details: bool) -> Self {
         Self {
             rows: std::iter::repeat_with(|| None).take(cases).collect(),
             examples: BTreeMap::new(),
+            texts: details.then(Texts::default),
             count: 0,
             prefix: 0,
             sequence: None,
@@ -182,7 +191,11 @@ impl Done {
     fn put(&mut self, place: usize, row: CaseRow, example: Option<Example>) {
         let missing = row.candidate.missing.as_ref();
         self.hopeless |= missing.is_some_and(|(why, _)| HOPELESS.contains(&why.cause));
-        if let Some(example) = example {
+        let notable = !row.worse.is_empty() || row.candidate.kept < row.candidate.asked;
+        if let (Some(texts), Some(example)) = (&mut self.texts, &example) {
+            texts.put(row.index, notable, example.clone());
+        }
+        if let Some(example) = example.filter(|_| notable) {
             // The first ones of the suite, whichever came first.
             self.examples.insert(row.index, example);
             if self.examples.len() > EXAMPLES {
@@ -218,14 +231,21 @@ impl Done {
         None
     }
 
-    fn finish(self, stopped: Option<usize>, repeats: u32, cases: usize) -> SuiteRun {
+    fn finish(mut self, stopped: Option<usize>, repeats: u32, cases: usize) -> SuiteRun {
         let count = stopped.unwrap_or(self.rows.len());
         let mut rows: Vec<CaseRow> = self.rows.into_iter().take(count).flatten().collect();
         rows.sort_by_key(|row| row.index);
         for row in &mut rows {
             row.example = self.examples.get(&row.index).cloned().map(Box::new);
+            row.texts = self.texts.as_mut().and_then(|texts| texts.take(row.index));
         }
-        SuiteRun { rows, repeats, cases, stopped_early: stopped.is_some() }
+        SuiteRun {
+            rows,
+            repeats,
+            cases,
+            stopped_early: stopped.is_some(),
+            details: self.texts.is_some(),
+        }
     }
 }
 
@@ -235,8 +255,10 @@ impl Work {
         let Some(case) = loaded.cases.get(index) else {
             let candidate = ArmRow::default();
             let id = String::new();
-            let (production, worse, example) = (None, Vec::new(), None);
-            let row = CaseRow { index, id, candidate, production, same: false, worse, example };
+            let (production, worse) = (None, Vec::new());
+            let (example, texts) = (None, None);
+            let row =
+                CaseRow { index, id, candidate, production, same: false, worse, example, texts };
             return (row, None);
         };
         let (ours, theirs) = tokio::join!(
@@ -257,13 +279,13 @@ impl Work {
         let rules = &loaded.suite.scores;
         let worse = production.as_ref().map(|theirs| compare(rules, &candidate, theirs));
         let worse = worse.unwrap_or_default();
-        let shown = !worse.is_empty() || candidate.kept < candidate.asked;
+        let shown = self.details || !worse.is_empty() || candidate.kept < candidate.asked;
         let first = |answers: &[Result<Answer, NoAnswer>]| {
             answers.iter().find_map(|answer| answer.as_ref().ok().cloned())
         };
-        let example = shown.then(|| first(&ours)).flatten().map(|answer| {
+        let example = shown.then(|| {
             let theirs = theirs.as_deref().and_then(first);
-            Example::of(&case.id, &answer, theirs.as_ref())
+            Example::of(&case.id, first(&ours).as_ref(), theirs.as_ref())
         });
         let texts = |answers: &[Result<Answer, NoAnswer>]| -> Option<Vec<_>> {
             answers
@@ -276,7 +298,9 @@ impl Work {
             ours.is_some() && ours == texts(theirs)
         });
         let id = case.id.clone();
-        (CaseRow { index, id, candidate, production, same, worse, example: None }, example)
+        let (shown, texts) = (None, None);
+        let row = CaseRow { index, id, candidate, production, same, worse, example: shown, texts };
+        (row, example)
     }
 
     /// Has judges grade the answers of a case, repeat by repeat.

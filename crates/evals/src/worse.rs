@@ -77,10 +77,10 @@ impl std::fmt::Debug for Example {
 
 impl Example {
     /// From the first answers of both.
-    pub(crate) fn of(case: &str, candidate: &Answer, production: Option<&Answer>) -> Self {
+    pub(crate) fn of(case: &str, candidate: Option<&Answer>, production: Option<&Answer>) -> Self {
         Self {
             case: case.to_owned(),
-            candidate: shown(candidate),
+            candidate: candidate.map(shown).unwrap_or_default(),
             production: production.map(shown),
         }
     }

@@ -16,13 +16,35 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// What stands in the place of what `release.yaml` names.
+#[derive(Clone, Copy, Default)]
+struct Swap<'a> {
+    prompt: Option<&'a str>,
+    model: Option<&'a str>,
+}
+
+impl<'a> Swap<'a> {
+    fn of(variant: &'a Variant) -> Self {
+        Self { prompt: variant.prompt.as_deref(), model: variant.model.as_deref() }
+    }
+}
+
 impl Desired {
     /// The release the app's files describe, with the content of every component.
     ///
     /// # Errors
     /// What stands in the way: every error of a file the app depends on.
     pub fn compose(&self, app: &AppName) -> Result<Release, Vec<Finding>> {
-        self.compose_as(app, None)
+        self.compose_as(app, Swap::default())
+    }
+
+    /// The same with another model of the repository in its place, as if
+    /// `release.yaml` named that: for a look at a change with a cheaper one.
+    ///
+    /// # Errors
+    /// As [`Self::compose`]; no such model.
+    pub fn compose_with_model(&self, app: &AppName, model: &str) -> Result<Release, Vec<Finding>> {
+        self.compose_as(app, Swap { prompt: None, model: Some(model) })
     }
 
     /// The release of each variant of an experiment, in its order: the app's,
@@ -37,20 +59,16 @@ impl Desired {
     ) -> Result<Vec<Release>, Vec<Finding>> {
         let policy = self.apps.get(app).and_then(|spec| spec.experiments.get(experiment));
         let variants = policy.into_iter().flat_map(|policy| &policy.variants);
-        variants.map(|variant| self.compose_as(app, Some(variant))).collect()
+        variants.map(|variant| self.compose_as(app, Swap::of(variant))).collect()
     }
 
-    fn compose_as(
-        &self,
-        app: &AppName,
-        variant: Option<&Variant>,
-    ) -> Result<Release, Vec<Finding>> {
+    fn compose_as(&self, app: &AppName, swap: Swap<'_>) -> Result<Release, Vec<Finding>> {
         let errors: Vec<Finding> =
             self.findings(app).into_iter().filter(|f| f.severity == Severity::Error).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
-        let components = self.components(app, variant)?;
+        let components = self.components(app, swap)?;
         manifest::compose(app, components).map_err(|error| {
             vec![finding(
                 app,
@@ -64,7 +82,7 @@ impl Desired {
     fn components(
         &self,
         app: &AppName,
-        variant: Option<&Variant>,
+        swap: Swap<'_>,
     ) -> Result<BTreeMap<ComponentKind, ResolvedComponent>, Vec<Finding>> {
         let missing = |what: &str| {
             vec![finding(
@@ -76,10 +94,8 @@ impl Desired {
         };
         let spec = self.apps.get(app).ok_or_else(|| missing("`app.yaml`"))?;
         let release = spec.release.as_ref().ok_or_else(|| missing("`release.yaml`"))?;
-        let prompt_name =
-            variant.and_then(|variant| variant.prompt.as_ref()).unwrap_or(&release.prompt);
-        let model_name =
-            variant.and_then(|variant| variant.model.as_ref()).unwrap_or(&release.model);
+        let prompt_name = swap.prompt.unwrap_or(&release.prompt);
+        let model_name = swap.model.unwrap_or(&release.model);
         let prompt = spec
             .prompts
             .get(prompt_name)
@@ -90,7 +106,7 @@ impl Desired {
             (
                 ComponentKind::Prompt,
                 ResolvedComponent {
-                    name: prompt_name.clone(),
+                    name: prompt_name.to_owned(),
                     version: prompt.version.clone(),
                     content: json(app, &prompt_content(prompt_name, spec, prompt))?,
                 },
@@ -98,7 +114,7 @@ impl Desired {
             (
                 ComponentKind::Model,
                 ResolvedComponent {
-                    name: model_name.clone(),
+                    name: model_name.to_owned(),
                     version: model.version.clone(),
                     content: json(app, &model.content)?,
                 },

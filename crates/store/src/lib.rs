@@ -52,6 +52,6 @@ pub use open::{Claim, Store};
 pub use telemetry::{
     DrawnOutcome, FEEDBACK_PATIENCE, Ingested, JudgedAnswer, KnownOutcome, LOOK_LAG,
     MAX_EXTERNAL_SAMPLES, MAX_OUTCOMES_PER_SECOND, MAX_WAITING_FEEDBACK, Measured, OutcomePlace,
-    RATE_WINDOW, RequestQuery, SLACK, Statement, StatementQuery,
+    PreviewUsage, RATE_WINDOW, RequestQuery, SLACK, Statement, StatementQuery,
 };
 pub use tx::{NewEffect, Tx};

@@ -62,6 +62,8 @@ pub enum Kind {
     SignInCode,
     /// A person's draft of a change.
     Draft,
+    /// The preview of a change; its id is the change's.
+    Preview,
 }
 
 impl Kind {
@@ -86,6 +88,7 @@ impl Kind {
             Self::Password => "password",
             Self::SignInCode => "sign_in_code",
             Self::Draft => "draft",
+            Self::Preview => "preview",
         }
     }
 }

@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/apps/support-summary"),
     ("POST", "/api/v1/apps/support-summary/actions"),
     ("GET", "/api/v1/apps/support-summary/call"),
+    ("POST", "/api/v1/apps/support-summary/danger"),
     ("GET", "/api/v1/apps/support-summary/plan"),
     ("POST", "/api/v1/apps/support-summary/plan"),
     ("GET", "/api/v1/changes"),
@@ -25,6 +26,11 @@ const ROUTES: &[(&str, &str)] = &[
     ("PATCH", "/api/v1/changes/1"),
     ("GET", "/api/v1/changes/1/diff"),
     ("GET", "/api/v1/changes/1/checks"),
+    ("GET", "/api/v1/changes/1/evals"),
+    ("GET", "/api/v1/changes/1/evals/cases"),
+    ("GET", "/api/v1/changes/1/preview"),
+    ("POST", "/api/v1/changes/1/preview"),
+    ("DELETE", "/api/v1/changes/1/preview"),
     ("POST", "/api/v1/changes/1/approvals"),
     ("POST", "/api/v1/changes/1/withdraw"),
     ("GET", "/api/v1/rollouts"),
@@ -83,6 +89,8 @@ const ROUTES: &[(&str, &str)] = &[
 const WRITES: &[(&str, &str, &str)] = &[
     ("propose", "/api/v1/changes", r#"{"app": "nothing", "why": "because it is a test"}"#),
     ("check edits", "/api/v1/apps/support-summary/check", "{}"),
+    ("add a danger case", "/api/v1/apps/support-summary/danger", "{}"),
+    ("preview a change", "/api/v1/changes/1/preview", r#"{"hours": 0}"#),
     ("roll back", "/api/v1/apps/support-summary/actions", r#"{"kind": "rollback"}"#),
     (
         "unkill",

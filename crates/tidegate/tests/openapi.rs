@@ -118,6 +118,17 @@ fn answers_are_as_described() {
     });
     ask("priya", "get", "/inbox", "/inbox", json!({}));
     get("/changes/{id}/checks", "/changes/1/checks");
+    let preview = ("/changes/{id}/preview", "/changes/1/preview");
+    let asked = json!({"hours": 1, "tokens": 100});
+    assert_eq!(ask("ana", "post", preview.0, preview.1, asked).0, 201);
+    get(preview.0, preview.1);
+    assert_eq!(ask("ana", "delete", preview.0, preview.1, json!({})).0, 200);
+    get("/changes/{id}/evals", "/changes/1/evals");
+    get("/changes/{id}/evals/cases", "/changes/1/evals/cases");
+    let case = json!({"id": "by-hand", "variables": {"ticket": "T-1", "transcript": "x"}});
+    let danger = json!({"case": case, "why": "it went wrong once"});
+    let address = format!("/apps/{APP}/danger");
+    assert_eq!(ask("ana", "post", "/apps/{app}/danger", &address, danger).0, 201);
     let yes = json!({"decision": "approve", "content": change["content"]});
     assert_eq!(
         ask("ana", "post", "/changes/{id}/approvals", "/changes/1/approvals", yes.clone()).0,

@@ -21,6 +21,7 @@ mod filters;
 mod key;
 mod prompt;
 mod recipe;
+mod recover;
 mod values;
 
 pub(crate) use engine::syntax;
@@ -33,3 +34,4 @@ pub use filters::{MAX_COUNT, MAX_ITEMS};
 pub use key::KeyTemplate;
 pub use prompt::{Prompt, ROLES, Rendered};
 pub use recipe::{BadRelease, Recipe, model};
+pub use recover::{Recovered, recover};

@@ -8,13 +8,17 @@ use crate::records::ReleaseRecord;
 use checks::gate::Gate;
 use connect::provider::Recordings;
 use domain::approval::Requirement;
+use domain::change::Change;
 use domain::finding::{GateResult, Tier};
 use domain::ids::Digest;
 use domain::people::Role;
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
-use evals::{EvalReport, How, Loaded, Release, Releases, SuiteReport, evaluate, read_judges};
+use evals::{
+    EvalReport, How, Loaded, Options, Release, Releases, SuiteReport, evaluate, read_judges,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use store::Tx;
 use tokio::runtime::Handle;
 
 /// Parsed recordings by the digest of their file.
@@ -70,8 +74,9 @@ impl Judged {
     }
 
     fn run_suite(&self, loaded: Arc<Loaded>, releases: &Releases) -> GateResult {
-        let report =
-            Handle::current().block_on(evaluate(loaded, releases, &How::default(), &|_| {}));
+        let how =
+            How { options: Options { details: true, ..Options::default() }, ..How::default() };
+        let report = Handle::current().block_on(evaluate(loaded, releases, &how, &|_| {}));
         let result = report.gate();
         self.evals.lock().unwrap_or_else(PoisonError::into_inner).push(report);
         result
@@ -112,6 +117,24 @@ impl Judged {
         let against = self.production.as_ref().map(|record| record.id);
         Some(EvalReport::new(self.app.clone(), release.id, against, suites))
     }
+}
+
+/// Keeps what the suites measured, and every case of them apart, with the change.
+pub(super) fn keep(
+    tx: &mut Tx,
+    change: &mut Change,
+    evals: Option<&EvalReport>,
+) -> Result<(), Problem> {
+    let Some(evals) = evals else {
+        (change.evals, change.eval_cases) = (None, None);
+        return Ok(());
+    };
+    let text = evals.json().map_err(|e| wrong("the evaluation report", &e))?;
+    change.evals = Some(tx.insert_blob(text.into_bytes()));
+    let cases: Vec<_> = evals.suites.iter().flat_map(|suite| &suite.details).collect();
+    let text = evals::lines(&cases).map_err(|e| wrong("the evaluated cases", &e))?;
+    change.eval_cases = Some(tx.insert_blob(text.into_bytes()));
+    Ok(())
 }
 
 /// The approvals that the numbers ask for.

@@ -67,6 +67,8 @@ pub struct AppSpec {
     pub retries: u32,
     /// Words that prompts, examples and settings must not say.
     pub forbidden_terms: Vec<String>,
+    /// The classifier of `tidegate.yaml` that its prompts are shown to.
+    pub classifier: Option<String>,
     /// The contract of the answers, if there is one.
     pub answer: Option<Inline>,
     /// `release.yaml`; absent if missing or faulty.
@@ -124,6 +126,8 @@ pub(crate) struct AppFile {
     pub(crate) retries: u32,
     #[serde(default)]
     pub(crate) forbidden_terms: Vec<String>,
+    #[serde(default)]
+    pub(crate) classifier: Option<String>,
 }
 
 /// One line of `approvals`.

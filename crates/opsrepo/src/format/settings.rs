@@ -4,15 +4,22 @@
 //! apiVersion: tidegate/v1
 //! environments: [production]
 //! defaults: {environment: production}
+//! classifiers:
+//!   moderation:
+//!     url: https://moderation.example.com/v1/moderations
+//!     key_env: TIDEGATE_CLASSIFIER_KEY
+//!     on_failure: fail
 //! ```
 
 use super::{Fault, Format};
+use domain::classifier::{Classifier, KEY_PREFIX, MAX_TIMEOUT};
 use domain::ids::EnvName;
+use domain::units::Span;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings of the whole repository.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Always `tidegate/v1`.
@@ -24,6 +31,9 @@ pub struct Settings {
     /// What is used where nothing is said.
     #[serde(default)]
     pub defaults: Defaults,
+    /// Where texts of apps may be sent to be judged, by the name apps use.
+    #[serde(default)]
+    pub classifiers: BTreeMap<String, Classifier>,
 }
 
 /// What is used where nothing is said.
@@ -57,6 +67,7 @@ impl Default for Settings {
             api_version: domain::manifest::API_VERSION.to_owned(),
             environments: only_production(),
             defaults: Defaults::default(),
+            classifiers: BTreeMap::new(),
         }
     }
 }
@@ -86,8 +97,55 @@ impl Format for Settings {
                 format!("write one of: {}", names.join(", ")),
             ));
         }
+        for (name, classifier) in &self.classifiers {
+            faults.extend(classifier_faults(name, classifier));
+        }
         faults
     }
+}
+
+fn classifier_faults(name: &str, classifier: &Classifier) -> Vec<Fault> {
+    let at = |key: &str| format!("classifiers.{name}.{key}");
+    let mut faults = Vec::new();
+    let host = classifier.url.split_once("://").filter(|(scheme, rest)| {
+        matches!(*scheme, "http" | "https")
+            && !rest.starts_with('/')
+            && !rest.is_empty()
+            && !rest.split('/').next().unwrap_or_default().contains('@')
+    });
+    if host.is_none() {
+        faults.push(Fault::new(
+            at("url"),
+            "bad_address",
+            format!("`{}` is not an address texts could be sent to", classifier.url),
+            "write it like `https://moderation.example.com/v1/moderations`, without a login",
+        ));
+    }
+    if let Some(key) = classifier.key_env.as_ref().filter(|key| !key.starts_with(KEY_PREFIX)) {
+        faults.push(Fault::new(
+            at("key_env"),
+            "bad_reference",
+            format!("`{key}` is no variable for a classifier's key"),
+            format!("name one of the server's that begins with `{KEY_PREFIX}`, so that no other secret can be sent"),
+        ));
+    }
+    if classifier.timeout == Span::ZERO || classifier.timeout > MAX_TIMEOUT {
+        faults.push(Fault::new(
+            at("timeout"),
+            "out_of_range",
+            format!("a `timeout` of {} is out of range", classifier.timeout),
+            format!("write more than nothing and at most `{MAX_TIMEOUT}`; `10s` is usual"),
+        ));
+    }
+    if classifier.flag_at.is_some_and(|score| !(0.0..=1.0).contains(&score)) {
+        faults.push(Fault::new(
+            at("flag_at"),
+            "out_of_range",
+            "`flag_at` is a score from 0 to 1",
+            "write for example `0.5`",
+        ));
+    }
+    faults
 }
 
 #[cfg(test)]

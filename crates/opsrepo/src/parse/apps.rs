@@ -87,6 +87,7 @@ impl Reader<'_> {
             timeout: app.timeout,
             retries: app.retries,
             forbidden_terms: app.forbidden_terms,
+            classifier: app.classifier,
             answer: app.answer,
             release,
             prompts,

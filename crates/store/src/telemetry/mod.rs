@@ -23,7 +23,7 @@ pub use outcomes::{
     DrawnOutcome, KnownOutcome, LOOK_LAG, MAX_OUTCOMES_PER_SECOND, Measured, OutcomePlace,
     RATE_WINDOW, SLACK,
 };
-pub use requests::RequestQuery;
+pub use requests::{PreviewUsage, RequestQuery};
 pub use statements::{JudgedAnswer, Statement, StatementQuery};
 
 use crate::StoreError;

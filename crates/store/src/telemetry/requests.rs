@@ -1,12 +1,13 @@
 //! The metadata of single answers: for `why`, for lists, for samples.
 
 use super::rollout_column;
-use crate::object::{Cursor, DEFAULT_PAGE, MAX_PAGE, Page};
+use crate::object::{Cursor, DEFAULT_PAGE, MAX_PAGE, Page, unsigned};
 use crate::{Store, StoreError};
-use domain::ids::{AppName, ReleaseId, RequestId, RolloutId};
+use domain::ids::{AppName, ChangeId, ReleaseId, RequestId, RolloutId};
 use domain::routing::Arm;
 use domain::telemetry::RequestRecord;
 use domain::units::Timestamp;
+use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 /// Which requests, newest first.
@@ -73,6 +74,15 @@ impl RequestQuery {
     }
 }
 
+/// What a preview spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewUsage {
+    /// Answers, failed ones included.
+    pub requests: u64,
+    /// Tokens of their prompts and answers.
+    pub tokens: u64,
+}
+
 /// One if it is new.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
@@ -128,6 +138,38 @@ impl Store {
             .map(|row| Ok((row.try_get("seq")?, parse(row.try_get("record")?)?)))
             .collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Page::cut(rows, query.page_size()))
+    }
+
+    /// What the preview of a change answered since this moment.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn preview_usage(
+        &self,
+        app: &AppName,
+        release: &ReleaseId,
+        change: ChangeId,
+        since: Timestamp,
+    ) -> Result<PreviewUsage, StoreError> {
+        // By app and release, for which there is an index: only a preview's
+        // requests, or nearly, are looked into.
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS requests, COALESCE(SUM(
+                 json_extract(record, '$.prompt_tokens')
+                 + json_extract(record, '$.completion_tokens')), 0) AS tokens
+             FROM requests WHERE app = ? AND release = ? AND arm = 'preview' AND at >= ?
+             AND json_extract(record, '$.preview') = ?",
+        )
+        .bind(app.as_str())
+        .bind(release.to_string())
+        .bind(since.0)
+        .bind(change.to_string())
+        .fetch_one(self.telemetry.readers())
+        .await?;
+        Ok(PreviewUsage {
+            requests: unsigned(row.try_get("requests")?, "a count")?,
+            tokens: unsigned(row.try_get("tokens")?, "a number of tokens")?,
+        })
     }
 
     /// Forgets records from before this moment, and what was said about them

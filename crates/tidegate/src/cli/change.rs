@@ -1,4 +1,4 @@
-//! `change create|list|get|diff|checks|approve|reject|withdraw`.
+//! `change create|list|get|diff|checks|preview|approve|reject|withdraw`.
 
 use super::edits;
 use super::failure::{Exit, Failure};
@@ -61,6 +61,8 @@ pub enum Change {
         /// Its number
         change: ChangeId,
     },
+    /// An endpoint that answers as the change would, for a while
+    Preview(super::preview::Preview),
     /// Say yes to exactly the content there is now; with `--wait`, until the
     /// rollout has begun
     Approve(Decide),
@@ -144,6 +146,7 @@ pub async fn run(run: &Run, verb: Change) -> Result<Exit, Failure> {
         }
         Change::Diff { change } => diff(run, change).await,
         Change::Checks { change } => checks(run, change).await,
+        Change::Preview(args) => super::preview::run(run, args).await,
         Change::Approve(args) => decide(run, args, Decision::Approve).await,
         Change::Reject(args) => decide(run, args, Decision::Reject).await,
         Change::Withdraw { change, if_match } => withdraw(run, change, if_match).await,
@@ -220,7 +223,7 @@ async fn files(run: &Run, app: &AppName, content: &Content) -> Result<Vec<Edit>,
 }
 
 /// Shows a change that was just sent; with `--wait`, what the checks say.
-async fn proposed(run: &Run, change: ChangeView) -> Result<Exit, Failure> {
+pub async fn proposed(run: &Run, change: ChangeView) -> Result<Exit, Failure> {
     if run.global.wait.is_none() {
         show(run, &change).await?;
         talk(&format!("Next: tidegate change checks {} --wait", change.id.0));

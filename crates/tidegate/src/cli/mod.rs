@@ -10,6 +10,7 @@ mod backtest;
 mod change;
 pub mod client;
 mod context;
+mod danger;
 mod edits;
 mod eval;
 mod experiment;
@@ -31,6 +32,7 @@ pub mod paging;
 mod person;
 mod plan;
 mod policy;
+mod preview;
 pub mod release;
 mod rollout;
 pub mod run;
@@ -87,6 +89,9 @@ enum Command {
     /// Changes: propose, check, approve
     #[command(subcommand)]
     Change(change::Change),
+    /// Cases that failed once, kept as tests
+    #[command(subcommand)]
+    Danger(danger::Danger),
     /// Rollouts: watch, pause, resume, promote
     #[command(subcommand)]
     Rollout(rollout::Rollout),
@@ -231,6 +236,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Status => status::run(&run).await,
         Command::App(verb) => app::run(&run, verb).await,
         Command::Change(verb) => change::run(&run, verb).await,
+        Command::Danger(verb) => danger::run(&run, verb).await,
         Command::Rollout(verb) => rollout::run(&run, verb).await,
         Command::Backtest(args) => backtest::run(&run, args).await,
         Command::Experiment(verb) => experiment::run(&run, verb).await,

@@ -127,6 +127,8 @@ impl Drop for Serving {
 pub struct Tide {
     folder: tempfile::TempDir,
     server: Option<Serving>,
+    /// Variables of the server's environment.
+    env: Vec<(String, String)>,
     /// Address of the control port.
     pub control: String,
     /// Address of the gateway.
@@ -156,7 +158,9 @@ impl Tide {
             std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
             std::fs::write(path, content).expect("a file");
         }
-        let tide = Self { folder, server: None, control: String::new(), gateway: String::new() };
+        let env = Vec::new();
+        let tide =
+            Self { folder, server: None, env, control: String::new(), gateway: String::new() };
         let token = tide.path("admin.token");
         tide.run_as(
             None,
@@ -182,6 +186,12 @@ impl Tide {
     /// Starts the server (again) on free ports.
     pub fn restart(&mut self) {
         self.restart_with(&[]);
+    }
+
+    /// The same with these variables in its environment.
+    pub fn restart_env(&mut self, env: &[(&str, &str)]) {
+        self.env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        self.restart();
     }
 
     /// The same with these arguments besides.
@@ -228,6 +238,7 @@ impl Tide {
             .command()
             .args(["serve", "--gateway-listen", "127.0.0.1:0"])
             .args(args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(log.expect("a log file"))
             .spawn()

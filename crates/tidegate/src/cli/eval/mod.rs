@@ -297,7 +297,12 @@ async fn app_report(
             continue;
         }
         let how = How {
-            options: Options { repeats: args.which.repeats, only, stop_early: args.stop_early },
+            options: Options {
+                repeats: args.which.repeats,
+                only,
+                stop_early: args.stop_early,
+                details: false,
+            },
             limits: args.which.limits(),
             journal: Some(cache.to_owned()),
             about: About {

@@ -1,0 +1,36 @@
+//! `/api/v1/changes/{id}/evals`.
+
+use crate::Api;
+use crate::extract::{Answer, Params, Path, Signed, answer};
+use axum::extract::State;
+use control::evals::{CaseQuery, CasesView, EvalReport, Filter};
+use domain::ids::ChangeId;
+use serde::Deserialize;
+
+pub(crate) async fn report(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<ChangeId>,
+) -> Answer<EvalReport> {
+    answer(api.control.change_evals(&caller, id).await)
+}
+
+/// Which cases.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaseParams {
+    #[serde(default)]
+    filter: Filter,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn cases(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<ChangeId>,
+    Params(params): Params<CaseParams>,
+) -> Answer<CasesView> {
+    let CaseParams { filter, limit, cursor } = params;
+    answer(api.control.change_cases(&caller, id, CaseQuery { filter, limit, cursor }).await)
+}
