@@ -160,6 +160,7 @@ fn topics_of(object: &TouchedObject, said: bool) -> Vec<(String, bool)> {
     let list = |name: &str| (name.to_owned(), false);
     let mut topics = match object.kind {
         Kind::Change => vec![(format!("change:{id}"), true), list("changes"), list("inbox")],
+        Kind::Preview => vec![(format!("change:{id}"), false)],
         Kind::Rollout => {
             let mut topics = vec![(format!("rollout:{id}"), true), list("rollouts")];
             if said {

@@ -5,9 +5,10 @@
 //! report, release with its signed manifest, next state, audit entry. Checking
 //! the same commit again gives the same report.
 
-pub mod preview;
 mod cheaper;
 mod classifier;
+mod denied;
+pub mod preview;
 mod signals;
 mod suites;
 
@@ -20,13 +21,14 @@ use crate::problem::Problem;
 use crate::records::{DeniedRecord, ReleaseRecord};
 use crate::{Control, changes, wrong};
 use checks::gate::{Gate, Production, Report, StaticInput, run_tiers, static_gates};
+pub(crate) use denied::release_denied;
 use domain::approval::Requirement;
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
 use domain::component::ComponentKind;
 use domain::dsse;
 use domain::finding::{Finding, GateReport, GateResult, Place, Severity, Tier};
-use domain::ids::{AppName, ChangeId, ReleaseId};
+use domain::ids::{AppName, ChangeId};
 use domain::manifest::Release;
 use domain::params;
 use domain::snapshot::ServedRelease;
@@ -304,7 +306,7 @@ impl Judged {
             files: &files,
             forbidden_terms: &forbidden,
         };
-        let denied = denied_gate(release.map(|r| r.id), self.denied.clone());
+        let denied = denied::denied_gate(release.map(|r| r.id), self.denied.clone());
         let mut gates = vec![
             Gate::known(files_gate(&self.subject, &self.app, &self.composed)),
             Gate::known(scope_gate(&self.subject, &self.app)),
@@ -522,33 +524,4 @@ fn strictest(mut asked: Vec<Requirement>, before: Vec<Requirement>) -> Vec<Requi
         }
     }
     asked
-}
-
-/// A release that failed does not come back by itself.
-fn denied_gate(release: Option<ReleaseId>, denied: Option<DeniedRecord>) -> GateResult {
-    let findings =
-        denied.filter(|d| Some(d.release) == release).map(release_denied).into_iter().collect();
-    let summary = "It was not taken back before.";
-    GateResult::of(
-        "not-denied",
-        "Not a release that failed before",
-        Tier::Static,
-        summary,
-        findings,
-    )
-}
-
-/// Why a release that failed cannot be tried again.
-pub(crate) fn release_denied(denied: DeniedRecord) -> Finding {
-    let release = denied.release.short();
-    Finding {
-        code: "release_denied".to_owned(),
-        severity: Severity::Error,
-        place: None,
-        message: format!("{release} was taken back on {}", denied.at.iso()),
-        explanation: denied.because,
-        mend: format!("change something, or ask an approver: `tidegate release clear {release}`"),
-        replacement: None,
-        excerpt: None,
-    }
 }

@@ -94,6 +94,7 @@ use store::Store;
 use tokio::sync::{Mutex, Notify, watch};
 
 pub use caller::Caller;
+pub use connect::classifier::Keys as ClassifierKeys;
 pub use init::{InitOptions, InitReport, init};
 
 /// What an installation is told at its start.

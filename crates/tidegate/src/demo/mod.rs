@@ -91,7 +91,8 @@ async fn tell(
         return Ok(if all { Exit::Ok } else { Exit::Failed });
     }
     // Not the admin, who could end the demo for everybody: the editor.
-    let link: control::sessions::MadeCode = cast.ana.post("people/ana/sign-in-code", &(), None).await?;
+    let link: control::sessions::MadeCode =
+        cast.ana.post("people/ana/sign-in-code", &(), None).await?;
     teller.stay(server, folder, &link.url);
     std::future::pending().await
 }
