@@ -24,7 +24,8 @@ export interface Ask {
   title?: string;
   /** More than the server's consequence: what it goes back to, how to undo. */
   body?: ReactNode;
-  color?: string;
+  /** How much it is felt: colours the words, and fills the last button. */
+  tone?: 'warn' | 'bad';
   variant?: string;
   size?: string;
   /** Reasons that can be picked instead of typed. */
@@ -64,7 +65,7 @@ export function ActionButton({
       setBusy(false);
     }
   };
-  const common = { color: ask.color, variant: ask.variant ?? 'default', size: ask.size ?? 'sm' };
+  const common = { className: ask.tone && `tone-${ask.tone}`, variant: ask.variant ?? 'default', size: ask.size ?? 'sm' };
 
   if (!action.enabled) {
     const reason = sentence(action.why_not ?? t('act.not_now'));
@@ -72,7 +73,7 @@ export function ActionButton({
       <div>
         <Tooltip label={reason} multiline maw={320}>
           <Button
-            {...common}
+            size={ask.size ?? 'sm'}
             variant="default"
             aria-disabled="true"
             data-disabled

@@ -106,7 +106,7 @@ export function Copyable({ value }: { value: string }) {
   return (
     <CopyButton value={value}>
       {({ copied, copy }) => (
-        <UnstyledButton onClick={copy} className="copyable" aria-label={t('common.copy_value', { value })}>
+        <UnstyledButton onClick={copy} className="copyable">
           <Code className="wrap">{value}</Code>
           <Text span size="xs" c="dimmed" ml={6}>
             {copied ? t('common.copied') : t('common.copy')}

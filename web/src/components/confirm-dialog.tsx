@@ -9,6 +9,9 @@ import type { Ask } from './act.tsx';
 import { Say } from './basics.tsx';
 import { ProblemBox } from './load.tsx';
 
+/** Dark enough for white words, in light and in dark. */
+export const FILL = { warn: '#8a4b00', bad: '#b02525' };
+
 interface Props {
   action: AllowedAction;
   ask: Ask;
@@ -94,7 +97,7 @@ function Confirm({
           </Button>
           <Button
             type="submit"
-            color={ask.color}
+            color={ask.tone && FILL[ask.tone]}
             aria-busy={busy}
             aria-disabled={busy || undefined}
             data-autofocus={needed ? undefined : true}

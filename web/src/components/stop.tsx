@@ -10,6 +10,7 @@ import { t } from '../lib/i18n.ts';
 import { sentence } from '../lib/sentence.ts';
 import { Done } from './act.tsx';
 import { Say } from './basics.tsx';
+import { FILL } from './confirm-dialog.tsx';
 import { Load, ProblemBox } from './load.tsx';
 
 export function StopDialog({ opened, onClose }: { opened: boolean; onClose: () => void }) {
@@ -64,18 +65,18 @@ function One({ app, rollout, reason }: { app: App; rollout?: Rollout; reason: st
       setBusy('');
     }
   };
-  const rows: { action: AllowedAction; label: string; busy: string; path: string; generation: number; color?: string }[] = [];
+  const rows: { action: AllowedAction; label: string; busy: string; path: string; generation: number; tone?: 'warn' | 'bad' }[] = [];
   if (rollout) {
     const path = `rollouts/${rollout.id}/actions`;
     const pause = findAction(rollout.allowed_actions, 'pause');
     const back = findAction(rollout.allowed_actions, 'rollback');
     if (pause?.enabled) rows.push({ action: pause, label: t('act.pause'), busy: t('act.pausing'), path, generation: rollout.generation });
     if (back?.enabled)
-      rows.push({ action: back, label: t('act.rollback'), busy: t('act.going_back'), path, generation: rollout.generation, color: 'orange' });
+      rows.push({ action: back, label: t('act.rollback'), busy: t('act.going_back'), path, generation: rollout.generation, tone: 'warn' });
   }
   const kill = findAction(app.allowed_actions, 'kill');
   if (kill?.enabled)
-    rows.push({ action: kill, label: t('act.kill'), busy: t('act.killing'), path: `apps/${app.name}/actions`, generation: app.generation, color: 'red' });
+    rows.push({ action: kill, label: t('act.kill_short'), busy: t('act.killing'), path: `apps/${app.name}/actions`, generation: app.generation, tone: 'bad' });
   return (
     <Paper withBorder p="md" component="section" aria-label={app.name}>
       <Title order={3} size="h5">
@@ -92,8 +93,8 @@ function One({ app, rollout, reason }: { app: App; rollout?: Rollout; reason: st
         {rows.map((row) => (
           <div key={row.label} className="stop-row">
             <Button
-              variant={row.color ? 'filled' : 'default'}
-              color={row.color}
+              variant={row.tone ? 'filled' : 'default'}
+              color={row.tone && FILL[row.tone]}
               aria-busy={busy === row.action.kind}
               onClick={() => void act(row.path, row.action.kind, row.generation)}
             >

@@ -53,3 +53,16 @@ export function figure(value: number | null | undefined, unit = ''): string {
   if (unit === 'usd') return `$${text}`;
   return unit && unit !== 'score' ? `${text} ${unit}` : text;
 }
+
+/** A span as the server writes it (`3595795ms`, `30m`), in the largest unit that fits. */
+export function span(text: string): string {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  if (!match) return text;
+  const size = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] as 'ms'];
+  const ms = Number(match[1]) * size;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 5_400_000) return `${Math.round(ms / 60_000)} min`;
+  if (ms < 129_600_000) return `${Math.round(ms / 3_600_000)} h`;
+  return `${Math.round(ms / 86_400_000)} days`;
+}

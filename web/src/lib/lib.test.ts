@@ -4,7 +4,7 @@ import type { Rollout } from '../api/types.ts';
 import { canonical } from './canonical.ts';
 import { levelOf } from './confirm.ts';
 import { parseDiff } from './diff.ts';
-import { ago, figure, money, percent, shortRelease } from './format.ts';
+import { ago, figure, money, percent, shortRelease, span } from './format.ts';
 import { parse } from './live.ts';
 import { withPreset } from './plan.ts';
 import { whereTo } from './search.ts';
@@ -24,6 +24,9 @@ describe('format', () => {
     expect(figure(0.00281, 'usd')).toBe('$0.00281');
     expect(figure(null, 'share')).toBe('–');
     expect(figure(Number.NaN)).toBe('–');
+  });
+  it('shows spans in a unit people read', () => {
+    expect(['52ms', '1161ms', '3595795ms', '30m', '72h', 'soon'].map(span)).toEqual(['52 ms', '1 s', '60 min', '30 min', '3 days', 'soon']);
   });
   it('says how long ago', () => {
     expect(ago(0, 30_000)).toBe('30 sec. ago');

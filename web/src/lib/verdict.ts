@@ -5,7 +5,7 @@ export type Verdict = 'well' | 'data' | 'watching' | 'paused' | 'back' | 'stoppe
 
 const OF_CODE: Record<string, Verdict> = {
   going_well: 'well',
-  waiting_for_evidence: 'well',
+  waiting_for_evidence: 'data',
   not_enough_data: 'data',
   no_evidence: 'data',
   source_down: 'watching',

@@ -116,8 +116,8 @@ function Actions({ app }: { app: App }) {
               label: t(`act.${action.kind}`, { defaultValue: action.kind }),
               busy: t('act.working'),
               title: t('act.title', { what: t(`act.${action.kind}`, { defaultValue: action.kind }), app: app.name }),
-              color: action.kind === 'kill' ? 'red' : action.kind === 'rollback' ? 'orange' : undefined,
-              variant: action.kind === 'unkill' ? 'filled' : 'outline',
+              tone: action.kind === 'kill' ? 'bad' : action.kind === 'rollback' ? 'warn' : undefined,
+              variant: action.kind === 'unkill' ? 'filled' : 'default',
               optionalReason: true,
               chips: action.kind === 'unkill' ? undefined : [t('act.chip_wrong'), t('act.chip_slow'), t('act.chip_cost')],
               body:

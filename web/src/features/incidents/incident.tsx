@@ -10,6 +10,7 @@ import { Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, Technical, When } from '../../components/basics.tsx';
 import { Differences } from '../../components/differences.tsx';
 import { Load, ProblemBox } from '../../components/load.tsx';
+import { span } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 
 export function IncidentPage() {
@@ -47,7 +48,7 @@ function Detail({ incident }: { incident: Incident }) {
           </Fact>
           <Fact label={t('incidents.answered')}>{incident.requests_exposed.toLocaleString('en')}</Fact>
           <Fact label={t('incidents.harmed')}>{incident.requests_harmed.toLocaleString('en')}</Fact>
-          {incident.swing_back && <Fact label={t('live.swing')}>{incident.swing_back}</Fact>}
+          {incident.swing_back && <Fact label={t('live.swing')}>{span(incident.swing_back)}</Fact>}
           {incident.rollout && (
             <Fact label={t('live.rollout')}>
               <Anchor renderRoot={(p) => <Link to="/rollouts/$id" params={{ id: incident.rollout ?? '' }} {...p} />} inherit>

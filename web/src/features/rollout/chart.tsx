@@ -31,7 +31,7 @@ export function Chart({ series, unit }: { series: Series['signals'][number]; uni
       scales: { x: { time: true } },
       axes: [
         { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((s) => clock(s * 1000)) },
-        { ...axis, size: 52, values: (_, splits) => splits.map((s) => figure(s, unit)) },
+        { ...axis, size: 68, values: (_, splits) => splits.map((s) => figure(s, unit)) },
       ],
       series: [
         {},

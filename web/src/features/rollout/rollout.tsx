@@ -10,7 +10,7 @@ import { ActionButton, Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, Technical, VerdictWord, When } from '../../components/basics.tsx';
 import { Load } from '../../components/load.tsx';
 import { ShareBar } from '../../components/share.tsx';
-import { changeNumber, clock } from '../../lib/format.ts';
+import { changeNumber, clock, span } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { useLiveStatus, useTopic } from '../../lib/live-context.tsx';
 import { verdictOf } from '../../lib/verdict.ts';
@@ -135,7 +135,7 @@ function Steps({ rollout }: { rollout: Rollout }) {
   const back = ['rolling_back', 'rolled_back'].includes(rollout.phase.name);
   const waiting = rollout.report?.waiting;
   const left = [
-    waiting?.time && t('live.left_time', { time: waiting.time }),
+    waiting?.time && t('live.left_time', { time: span(waiting.time) }),
     waiting?.requests && t('live.left_requests', { count: waiting.requests }),
     waiting?.evidence.length && t('live.left_evidence', { what: waiting.evidence.join(', ') }),
     waiting?.person && t('live.left_person', { role: t(`role.${waiting.person}`, { defaultValue: waiting.person }) }),
@@ -207,8 +207,7 @@ function Actions({ rollout }: { rollout: Rollout }) {
                 label: t(`act.${action.kind}`, { defaultValue: action.kind }),
                 busy: t(`act.${action.kind}_busy`, { defaultValue: t('act.working') }),
                 title: t('act.title', { what: t(`act.${action.kind}`, { defaultValue: action.kind }), app: rollout.app }),
-                color: action.kind === 'rollback' ? 'orange' : action.kind === 'kill' ? 'red' : undefined,
-                variant: action.kind === 'rollback' || action.kind === 'kill' ? 'outline' : 'default',
+                tone: action.kind === 'rollback' ? 'warn' : action.kind === 'kill' ? 'bad' : undefined,
                 optionalReason: action.kind === 'rollback' || action.kind === 'kill',
                 chips: ['rollback', 'kill'].includes(action.kind)
                   ? [t('act.chip_wrong'), t('act.chip_slow'), t('act.chip_cost')]
@@ -260,7 +259,7 @@ function About({ rollout }: { rollout: Rollout }) {
           <Fact label={t('live.started')}>
             <When at={rollout.started_at} />
           </Fact>
-          {rollout.swing_back && <Fact label={t('live.swing')}>{rollout.swing_back}</Fact>}
+          {rollout.swing_back && <Fact label={t('live.swing')}>{span(rollout.swing_back)}</Fact>}
         </Facts>
       </Paper>
       <Paper withBorder p="md">

@@ -191,7 +191,7 @@ function Tokens() {
                   <Table.Td data-label={t('home.do')}>
                     <ActionButton
                       action={{ kind: 'revoke', enabled: true, consequence: t('settings.revoke_what') }}
-                      ask={{ label: t('settings.revoke'), busy: t('act.working'), size: 'xs', title: t('settings.revoke_title', { id: token.id }), color: 'red', variant: 'outline' }}
+                      ask={{ label: t('settings.revoke'), busy: t('act.working'), size: 'xs', title: t('settings.revoke_title', { id: token.id }), tone: 'bad' }}
                       run={() => revoke(token)}
                     />
                   </Table.Td>
