@@ -17,6 +17,10 @@ use store::{Kind, Query};
 /// Most points of a line; also how many there are if nothing is said.
 pub const MAX_POINTS: u32 = 240;
 
+/// Buckets between two looks from which on there is a gap in the line. No bucket
+/// is shorter than looks are to be apart.
+const LATE: i64 = 3;
+
 /// `GET /api/v1/rollouts/{id}/series`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SeriesView {
@@ -43,7 +47,8 @@ pub struct SignalSeries {
     pub unit: &'static str,
     /// Which direction is good: `lower` or `higher`.
     pub better: &'static str,
-    /// One for each bucket.
+    /// In order of time, at most one for each bucket that was looked at; one
+    /// without numbers where nobody looked for a while.
     pub points: Vec<Point>,
     /// The absolute limit, if there is one.
     pub limit: Option<f64>,
@@ -65,10 +70,10 @@ pub struct SignalSeries {
     pub state: Option<Outcome>,
 }
 
-/// A bucket: its last look. Null where nothing was looked at, or nothing seen.
+/// A bucket: its last look. Null where nobody looked, or nothing was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Point {
-    /// When it was looked; the middle of the bucket where nobody did.
+    /// When it was looked; the middle of the gap where nobody did.
     pub at: Timestamp,
     /// Today's version.
     pub control: Option<f64>,
@@ -160,18 +165,25 @@ impl Buckets {
         self.looks.contains_key(&0)
     }
 
+    /// A point without numbers between two looks that are further apart than
+    /// looks that come a little late: nobody looked, and no line is drawn there.
+    fn gap(&self, before: Timestamp, after: Timestamp) -> Option<Point> {
+        let apart = after.since(before).millis();
+        let missed = apart > self.width.millis().saturating_mul(LATE);
+        missed.then(|| Point::of(Timestamp(before.0.saturating_add(apart / 2)), None))
+    }
+
     fn line(&self, signal: &Signal, newest: Option<&Report>) -> SignalSeries {
         let of = |report: &Report| {
             report.signals.iter().find(|s| s.verdict.signal == signal.name).cloned()
         };
-        let middle = |place: i64| {
-            let half = self.width.millis() / 2;
-            Timestamp(self.from.0 + place * self.width.millis() + half)
-        };
-        let point = |place: i64| match self.looks.get(&place) {
-            Some(report) => Point::of(report.at, of(report).as_ref().map(|s| &s.verdict)),
-            None => Point::of(middle(place), None),
-        };
+        let mut points = Vec::with_capacity(self.looks.len());
+        let mut before: Option<Timestamp> = None;
+        for report in self.looks.values() {
+            points.extend(before.and_then(|before| self.gap(before, report.at)));
+            points.push(Point::of(report.at, of(report).as_ref().map(|s| &s.verdict)));
+            before = Some(report.at);
+        }
         let last = newest.and_then(of);
         let verdict = last.as_ref().map(|s| &s.verdict);
         let n = verdict.map_or(0, |v| v.candidate.n);
@@ -180,7 +192,7 @@ impl Buckets {
             label: label(signal),
             unit: unit(signal),
             better: if signal.worse == Worse::Higher { "lower" } else { "higher" },
-            points: (0..self.count).map(point).collect(),
+            points,
             limit: signal.limit.map(|limit| limit.0),
             breaches: last.as_ref().map_or(0, |s| s.over),
             breaches_needed: last.as_ref().map_or(0, |s| s.over_needed),
@@ -276,6 +288,15 @@ mod tests {
         }
         assert_eq!(buckets(10_080, 100_000).count, 240, "never more than the most");
         assert_eq!(buckets(5, 0).count, 1);
+    }
+
+    #[test]
+    fn a_late_look_is_no_gap_and_a_silence_is() {
+        let made = buckets(240, 240);
+        let at = |minutes: i64| Timestamp(made.from.0 + minutes * MINUTE);
+        assert_eq!(made.gap(at(1), at(3)), None);
+        let gap = made.gap(at(10), at(50)).unwrap();
+        assert_eq!((gap.at, gap.control, gap.candidate), (at(30), None, None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub use models::ModelView;
 
 use crate::Control;
 use crate::caller::Caller;
+use crate::facts::typical;
 use crate::git::blocking;
 use crate::problem::Problem;
 use domain::ids::AppName;
@@ -64,7 +65,11 @@ impl Control {
     /// # Errors
     /// `no_such_app`; git could not be read.
     pub async fn app_files(&self, _caller: &Caller, app: &AppName) -> Result<FilesView, Problem> {
-        self.app_record(app).await?;
+        let record = self.app_record(app).await?;
+        // Whoever opens the files is about to type, and the first count of tokens
+        // loads a vocabulary for about a second: load it meanwhile.
+        let production = self.release_record(record.doc.production).await?;
+        tokio::task::spawn_blocking(move || typical(&production.served.contents));
         let main = self.main().await?;
         let (repo, head) = (self.repo.clone(), main.head);
         let files = blocking(move || repo.files(head)).await?;
