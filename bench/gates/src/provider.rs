@@ -3,9 +3,11 @@
 
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// Largest request it reads, in bytes.
 const MAX_REQUEST: usize = 1 << 20;
@@ -72,4 +74,33 @@ fn content_length(head: &[u8]) -> usize {
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse().ok())
         .unwrap_or(0)
+}
+
+/// Asks the provider so often over so many connections, as fast as it answers and
+/// with nothing else to do: what the machine allows just now.
+pub(crate) async fn bare(port: u16, calls: u64, at_once: usize) -> std::io::Result<()> {
+    let left = Arc::new(AtomicU64::new(calls));
+    let mut tasks: JoinSet<std::io::Result<()>> = JoinSet::new();
+    for _ in 0..at_once {
+        let left = left.clone();
+        tasks.spawn(async move {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            let request = b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+            let mut piece = [0_u8; 8192];
+            let take = |n: u64| n.checked_sub(1);
+            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+                stream.write_all(request).await?;
+                // An answer is one write of the provider, and fits.
+                if stream.read(&mut piece).await? == 0 {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(std::io::Error::other)??;
+    }
+    Ok(())
 }
