@@ -442,6 +442,11 @@ fn rollout_actions(phase: &Phase, caller: &Caller) -> Vec<AllowedAction> {
     let ended = phase.is_final().then(|| "it has ended".to_owned());
     let paused = matches!(phase, Phase::Paused { .. });
     let only = |ok: bool, why: &str| (!ok).then(|| why.to_owned());
+    // Whoever the pause waits for may end it: what an operator paused, an operator goes on with.
+    let goes_on = match phase {
+        Phase::Paused { role: Role::Operator, .. } => Permission::Operate,
+        _ => Permission::Approve,
+    };
     vec![
         AllowedAction::new(
             "pause",
@@ -450,7 +455,7 @@ fn rollout_actions(phase: &Phase, caller: &Caller) -> Vec<AllowedAction> {
         ),
         AllowedAction::new(
             "resume",
-            role(Permission::Approve).or(only(paused, "it is not paused")),
+            role(goes_on).or(only(paused, "it is not paused")),
             "the plan goes on",
         ),
         AllowedAction::new(
