@@ -4,7 +4,7 @@
 // action is under way its button cannot be clicked again.
 import { Alert, Button, Text, Tooltip } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { Suspense, lazy, useId, useState, type ReactNode } from 'react';
+import { Suspense, lazy, useId, useRef, useState, type ReactNode } from 'react';
 import type { AllowedAction } from '../api/types.ts';
 import { levelOf } from '../lib/confirm.ts';
 import { t } from '../lib/i18n.ts';
@@ -49,16 +49,22 @@ export function ActionButton({
   const [told, tell] = useState(false);
   const [asked, setAsked] = useState(false);
   const [error, setError] = useState<unknown>(null);
+  const trigger = useRef<HTMLButtonElement>(null);
   const why = useId();
   const level = levelOf(action);
 
+  // The dialog is mounted when it is first opened, too late for it to know where the focus was.
+  const close = () => {
+    dialog.close();
+    requestAnimationFrame(() => trigger.current?.focus());
+  };
   const act = async (reason: string) => {
     if (busy) return;
     setBusy(true);
     setError(null);
     try {
       await run(reason);
-      dialog.close();
+      close();
     } catch (e) {
       setError(e);
     } finally {
@@ -96,6 +102,7 @@ export function ActionButton({
     <div>
       <Button
         {...common}
+        ref={trigger}
         aria-busy={busy}
         aria-haspopup={level === 'C1' ? undefined : 'dialog'}
         onPointerEnter={() => void loadDialog()}
@@ -115,7 +122,7 @@ export function ActionButton({
       {level !== 'C1' && (
         <Suspense>
           {asked && (
-            <ConfirmDialog opened={opened} action={action} ask={ask} level={level} busy={busy} error={error} onAct={act} onCancel={dialog.close} />
+            <ConfirmDialog opened={opened} action={action} ask={ask} level={level} busy={busy} error={error} onAct={act} onCancel={close} />
           )}
         </Suspense>
       )}

@@ -25,7 +25,7 @@ interface Props {
 export function ConfirmDialog({ opened, ...props }: Props & { opened: boolean }) {
   const { ask, busy, onCancel } = props;
   return (
-    <Modal opened={opened} onClose={() => !busy && onCancel()} title={ask.title ?? ask.label} size="lg">
+    <Modal opened={opened} onClose={() => !busy && onCancel()} title={ask.title ?? ask.label} size="lg" returnFocus={false}>
       <Confirm {...props} />
     </Modal>
   );

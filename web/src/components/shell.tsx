@@ -40,6 +40,11 @@ export function Shell({ children }: { children: ReactNode }) {
   const navigate = useNavigate();
   const search = useRef<HTMLInputElement>(null);
   const main = useRef<HTMLElement>(null);
+  const stopButton = useRef<HTMLButtonElement>(null);
+  const closeStop = () => {
+    stopDialog.close();
+    requestAnimationFrame(() => stopButton.current?.focus());
+  };
   const path = useRouterState({ select: (s) => s.location.pathname });
   const waiting = inboxItems(useQuery(queries.inbox()).data).length;
   const before = useRef(path);
@@ -103,6 +108,7 @@ export function Shell({ children }: { children: ReactNode }) {
                 color="red"
                 variant="outline"
                 className="stop"
+                ref={stopButton}
                 leftSection={<IconHandStop size={16} aria-hidden />}
                 onClick={stopDialog.open}
                 aria-haspopup="dialog"
@@ -140,7 +146,7 @@ export function Shell({ children }: { children: ReactNode }) {
         {children}
       </AppShell.Main>
       <Suspense>
-        {stop && <StopDialog opened={stop} onClose={stopDialog.close} />}
+        {stop && <StopDialog opened={stop} onClose={closeStop} />}
         {keys && <KeySheet opened={keys} onClose={keySheet.close} />}
       </Suspense>
     </AppShell>

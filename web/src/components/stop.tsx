@@ -16,7 +16,7 @@ import { Load, ProblemBox } from './load.tsx';
 export function StopDialog({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   const apps = useQuery(queries.apps());
   return (
-    <Modal opened={opened} onClose={onClose} title={t('stop.title')} size="lg">
+    <Modal opened={opened} onClose={onClose} title={t('stop.title')} size="lg" returnFocus={false}>
       <Load query={apps}>{(page) => <Apps apps={page.items} />}</Load>
     </Modal>
   );
