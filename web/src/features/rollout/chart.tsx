@@ -14,6 +14,7 @@ const HEIGHT = 130;
 export function Chart({ series, unit }: { series: Series['signals'][number]; unit: string }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const top = useRef(1);
   const dark = useComputedColorScheme('light') === 'dark';
 
   useEffect(() => {
@@ -28,7 +29,8 @@ export function Chart({ series, unit }: { series: Series['signals'][number]; uni
       height: HEIGHT,
       legend: { show: false },
       cursor: { sync: { key: cursor.key }, y: false, drag: { setScale: false } },
-      scales: { x: { time: true } },
+      // By the values and the limit: an interval that is still wide would flatten them.
+      scales: { x: { time: true }, y: { range: () => [0, top.current] } },
       axes: [
         { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((s) => clock(s * 1000)) },
         { ...axis, size: 68, values: (_, splits) => splits.map((s) => figure(s, unit)) },
@@ -55,6 +57,8 @@ export function Chart({ series, unit }: { series: Series['signals'][number]; uni
 
   useEffect(() => {
     const p = series.points;
+    const values = p.flatMap((x) => [x.candidate, x.control]).filter((v): v is number => v !== null);
+    top.current = Math.max(...values, series.limit ?? 0) * 1.15 || 1;
     plot.current?.setData([
       p.map((x) => x.at / 1000),
       p.map((x) => x.candidate),
