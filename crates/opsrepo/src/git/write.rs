@@ -265,7 +265,7 @@ fn check_path(path: &str) -> Result<()> {
         !part.is_empty()
             && part != "."
             && part != ".."
-            && !lower.starts_with(".git")
+            && (part == ".gitignore" || !lower.starts_with(".git"))
             && !part.ends_with('.')
     };
     let fine = path.len() <= 1024
