@@ -4,7 +4,8 @@
 //! each (case, repeat): a checksum, a space, the JSON of the answer. Lines are
 //! appended whole before the answer is counted, so a kill loses nothing that was
 //! answered; every [`SYNC_EVERY`] lines and at the end the disk is asked to keep
-//! them. A line whose checksum does not fit (torn by a crash) is left out and
+//! them, beside the work: disks take their time, and whoever waits for one
+//! answers nobody. A line whose checksum does not fit (torn by a crash) is left out and
 //! asked again.
 //!
 //! Only places of lines are kept in memory: answers are read when they are
@@ -17,7 +18,9 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 /// Lines after which the disk is asked to keep them.
 const SYNC_EVERY: u32 = 64;
@@ -42,6 +45,46 @@ pub struct JournalError {
 pub struct Journal {
     path: PathBuf,
     inner: Mutex<Inner>,
+    disk: Arc<Disk>,
+}
+
+/// The disk being asked to keep lines.
+#[derive(Debug, Default)]
+struct Disk {
+    busy: AtomicBool,
+    /// What it said no with; told with the next line.
+    failed: Mutex<Option<io::Error>>,
+}
+
+impl Disk {
+    fn take_failure(&self) -> io::Result<()> {
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks on a thread of its own; false if it is still asked from before.
+    fn ask(self: &Arc<Self>, file: &File) -> io::Result<bool> {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        let free = |error| {
+            self.busy.store(false, Ordering::Release);
+            error
+        };
+        let file = file.try_clone().map_err(free)?;
+        let disk = Arc::clone(self);
+        let asking = move || {
+            let failed = file.sync_data().err();
+            if failed.is_some() {
+                *disk.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+            }
+            disk.busy.store(false, Ordering::Release);
+        };
+        thread::Builder::new().name("journal".to_owned()).spawn(asking).map_err(free)?;
+        Ok(true)
+    }
 }
 
 #[derive(Debug)]
@@ -88,7 +131,8 @@ impl Journal {
             file.write_all(b"\n").map_err(|e| fail("written", e))?;
             end += 1;
         }
-        Ok(Self { path, inner: Mutex::new(Inner { file, places, end, unsynced: 0 }) })
+        let inner = Mutex::new(Inner { file, places, end, unsynced: 0 });
+        Ok(Self { path, inner, disk: Arc::default() })
     }
 
     /// The answer to this question, if it was paid for already.
@@ -106,7 +150,8 @@ impl Journal {
     /// Writes an answer down.
     ///
     /// # Errors
-    /// The disk says no: then nothing more should be paid for.
+    /// The disk says no, now or to lines before: then nothing more should be
+    /// paid for.
     pub fn keep(
         &self,
         case: &str,
@@ -116,6 +161,7 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let fail =
             |error| JournalError { path: self.path.display().to_string(), verb: "written", error };
+        self.disk.take_failure().map_err(fail)?;
         let line = Line { case: case.to_owned(), repeat, prompt, answer: answer.clone() };
         let json = serde_json::to_string(&line).map_err(|e| fail(e.into()))?;
         let text = format!("{} {json}\n", sum(json.as_bytes()));
@@ -125,8 +171,7 @@ impl Journal {
         inner.end += text.len() as u64;
         inner.places.insert((line.case, repeat), place);
         inner.unsynced += 1;
-        if inner.unsynced >= SYNC_EVERY {
-            inner.file.sync_data().map_err(fail)?;
+        if inner.unsynced >= SYNC_EVERY && self.disk.ask(&inner.file).map_err(fail)? {
             inner.unsynced = 0;
         }
         Ok(())
@@ -138,7 +183,8 @@ impl Journal {
     /// The disk says no.
     pub fn sync(&self) -> Result<(), JournalError> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.file.sync_data().map_err(|error| JournalError {
+        let kept = self.disk.take_failure().and_then(|()| inner.file.sync_data());
+        kept.map_err(|error| JournalError {
             path: self.path.display().to_string(),
             verb: "written",
             error,
