@@ -51,6 +51,8 @@ const REPEAT: usize = 12;
 const RATE: &str = "60";
 /// Looks of the controller after the last answer before "neither" is believed.
 const LOOKS_AFTER: u32 = 5;
+/// How often the tests draw a wrong decision again.
+const AGAIN: u32 = 2;
 /// Longest a pair may take.
 const WITHIN: Duration = Duration::from_secs(240);
 
@@ -128,13 +130,29 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
 }
 
 /// The default list on this data; an error if a decision is wrong.
+///
+/// Who gets which answer is drawn anew each time, and verdicts are right at a
+/// stated risk only: the close pairs come out otherwise in about one draw of
+/// twenty. So a wrong one is drawn [`AGAIN`] times more, and must then be right
+/// each time. A verdict that is really wrong is wrong again.
 pub fn all(data: &Path) -> Result<(), Failed> {
     let rows = read(data, None)?;
-    let outcomes = all_of(&default(None)?, &rows, false)?;
-    match outcomes.iter().filter(|o| !o.right).count() {
-        0 => Ok(()),
-        wrong => Err(format!("{wrong} of {} decisions are wrong", outcomes.len())),
+    let mut canaries = default(None)?;
+    let outcomes = all_of(&canaries, &rows, false)?;
+    let mut right = outcomes.iter().map(|outcome| outcome.right);
+    canaries.retain(|_| right.next() == Some(false));
+    for _ in 0..AGAIN {
+        if canaries.is_empty() {
+            return Ok(());
+        }
+        println!("drawing {} again", canaries.len());
+        let outcomes = all_of(&canaries, &rows, false)?;
+        match outcomes.iter().filter(|o| !o.right).count() {
+            0 => {}
+            wrong => return Err(format!("{wrong} decisions are wrong in two draws")),
+        }
     }
+    Ok(())
 }
 
 type BySet = BTreeMap<&'static str, Rows>;

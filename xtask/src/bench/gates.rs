@@ -35,9 +35,10 @@ pub fn all(data: &Path) -> Result<(), Failed> {
 }
 
 fn measure(data: &Path, as_json: bool) -> Result<ExitCode, Failed> {
-    // As a part of the tests, like `tools::tidegate`: nothing is built twice.
-    let mut build = tools::cargo();
-    tools::run(build.args(["test", "--workspace", "--locked", "--no-run", "--test", "stories"]))?;
+    // As a part of the tests, and beside the one `tools::tidegate` builds: alone it
+    // would give other crates other features, and most would be built again.
+    let tests = ["--test", "tidy", "--test", "stories"];
+    tools::run(tools::cargo().args(["test", "--workspace", "--locked", "--no-run"]).args(tests))?;
     let mut bench = Command::new(tools::target().join("debug").join("gates"));
     bench.arg("--data").arg(data);
     if as_json {
