@@ -1,5 +1,5 @@
 // One incident: what happened, what it cost, where to look first, and why a person acted.
-import { Alert, Anchor, Button, Paper, Stack, Table, Text, Textarea, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Paper, Stack, Text, Textarea, Title } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { useState, type FormEvent } from 'react';
@@ -10,6 +10,7 @@ import { Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, Technical, When } from '../../components/basics.tsx';
 import { Differences } from '../../components/differences.tsx';
 import { Load, ProblemBox } from '../../components/load.tsx';
+import { RequestTable } from '../../components/requests.tsx';
 import { span } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 
@@ -141,34 +142,7 @@ function Requests({ incident }: { incident: Incident }) {
       <Title order={2} size="h4" mb="sm">
         {t('incidents.requests')}
       </Title>
-      <Table className="cards">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>{t('why.request')}</Table.Th>
-            <Table.Th>{t('why.answer')}</Table.Th>
-            <Table.Th>{t('why.at')}</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {items.map((r) => (
-            <Table.Tr key={r.id}>
-              <Table.Td data-label={t('why.request')}>
-                <Anchor renderRoot={(p) => <Link to="/requests/$id" params={{ id: r.id }} {...p} />} size="sm" className="wrap">
-                  {r.id}
-                </Anchor>
-              </Table.Td>
-              <Table.Td data-label={t('why.answer')}>
-                <Text size="sm" lineClamp={3} className="wrap">
-                  {r.answer ?? r.status}
-                </Text>
-              </Table.Td>
-              <Table.Td data-label={t('why.at')}>
-                <When at={r.at} />
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
+      <RequestTable requests={items} />
     </section>
   );
 }

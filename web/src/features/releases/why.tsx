@@ -1,5 +1,5 @@
 // Why did this request answer so? One paste, one page.
-import { Alert, Anchor, Button, Group, Paper, Stack, Table, Text, TextInput, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Group, Paper, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import type { FormEvent } from 'react';
@@ -9,6 +9,7 @@ import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, Technical, When } f
 import { Differences } from '../../components/differences.tsx';
 import { DiffView } from '../../components/diff.tsx';
 import { Empty, Load } from '../../components/load.tsx';
+import { RequestTable } from '../../components/requests.tsx';
 import { changeNumber, money } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 
@@ -46,36 +47,7 @@ function Recent() {
             <Title order={2} size="h4" mb="sm">
               {t('why.recent')}
             </Title>
-            <Table className="cards">
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>{t('why.request')}</Table.Th>
-                  <Table.Th>{t('home.app')}</Table.Th>
-                  <Table.Th>{t('why.answer')}</Table.Th>
-                  <Table.Th>{t('why.at')}</Table.Th>
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {page.items.map((r) => (
-                  <Table.Tr key={r.id}>
-                    <Table.Td data-label={t('why.request')}>
-                      <Anchor renderRoot={(p) => <Link to="/requests/$id" params={{ id: r.id }} {...p} />} size="sm" className="wrap">
-                        {r.id}
-                      </Anchor>
-                    </Table.Td>
-                    <Table.Td data-label={t('home.app')}>{r.app}</Table.Td>
-                    <Table.Td data-label={t('why.answer')}>
-                      <Text size="sm" lineClamp={2} className="wrap">
-                        {r.answer ?? r.status}
-                      </Text>
-                    </Table.Td>
-                    <Table.Td data-label={t('why.at')}>
-                      <When at={r.at} />
-                    </Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
+            <RequestTable requests={page.items} withApp />
           </section>
         )
       }
