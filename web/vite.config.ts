@@ -1,6 +1,7 @@
 // Build, dev server and unit tests of the page.
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
+import { texts } from './scripts/texts.mjs';
 
 // For `npm run dev` only: where the server is, and who to be. A token given here stays in
 // the proxy; the page never sees it.
@@ -15,7 +16,7 @@ const proxy = Object.fromEntries(
 
 export default defineConfig({
   base: './',
-  plugins: [react()],
+  plugins: [react(), texts()],
   server: { proxy },
   preview: { proxy },
   build: {

@@ -5,6 +5,8 @@ import { t } from '../lib/i18n.ts';
 import { read, write } from './basics.tsx';
 import { KEYS_OFF } from './keys.tsx';
 import { PAGES } from './pages.ts';
+import 'virtual:texts/keys';
+import 'virtual:texts/words';
 
 const WORDS = ['candidate', 'today', 'check', 'go_back', 'kill', 'release', 'limit', 'number'] as const;
 

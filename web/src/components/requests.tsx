@@ -4,6 +4,7 @@ import { Link } from '@tanstack/react-router';
 import type { RequestRecord } from '../api/types.ts';
 import { t } from '../lib/i18n.ts';
 import { When } from './basics.tsx';
+import 'virtual:texts/why';
 
 export function RequestTable({ requests, withApp = false }: { requests: RequestRecord[]; withApp?: boolean }) {
   return (

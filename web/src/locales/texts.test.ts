@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import { LAZY } from '../../scripts/texts.mjs';
 import en from './en.json' with { type: 'json' };
 
 const root = join(import.meta.dirname, '..');
@@ -42,6 +43,15 @@ describe('texts', () => {
   it('are all in the locale', () => {
     const missing = wanted.filter(({ key }) => ![...known].some((k) => key.test(k)));
     expect(missing.map((m) => `${m.file}: ${m.key.source}`)).toEqual([]);
+  });
+  it('come with the file that shows them', () => {
+    const lost = sources.flatMap(({ file, text }) =>
+      asked(text)
+        .map((key) => /^\^(\w+)\\\./.exec(key.source)?.[1] ?? '')
+        .filter((section) => LAZY.includes(section) && !text.includes(`'virtual:texts/${section}'`))
+        .map((section) => `${file}: ${section}`),
+    );
+    expect([...new Set(lost)]).toEqual([]);
   });
   it('are all used', () => {
     expect([...known].filter((k) => !wanted.some(({ key }) => key.test(k)))).toEqual([]);

@@ -17,6 +17,8 @@ import { useSession } from '../../lib/session.tsx';
 import { useTopic } from '../../lib/live-context.tsx';
 import { Checks } from './checks.tsx';
 import { Timeline } from './timeline.tsx';
+import 'virtual:texts/decide';
+import 'virtual:texts/decided';
 
 export function ChangePage() {
   const { id } = useParams({ from: '/changes/$id' });

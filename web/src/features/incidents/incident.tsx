@@ -13,6 +13,7 @@ import { Load, ProblemBox } from '../../components/load.tsx';
 import { RequestTable } from '../../components/requests.tsx';
 import { span } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
+import 'virtual:texts/incidents';
 
 export function IncidentPage() {
   const { id } = useParams({ from: '/incidents/$id' });

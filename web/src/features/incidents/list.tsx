@@ -7,6 +7,7 @@ import { PageTitle, Say, When } from '../../components/basics.tsx';
 import { Empty, Load } from '../../components/load.tsx';
 import { More } from '../../components/more.tsx';
 import { t } from '../../lib/i18n.ts';
+import 'virtual:texts/incidents';
 
 export function Incidents() {
   const search = useSearch({ from: '/incidents' });

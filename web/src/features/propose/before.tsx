@@ -7,6 +7,7 @@ import { money } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { fileName } from '../../lib/files.ts';
 import type { Check } from './check.ts';
+import 'virtual:texts/before';
 
 interface Props {
   check: Check;

@@ -7,6 +7,7 @@ import type { AppFile, CheckFinding } from '../../api/types.ts';
 import { t } from '../../lib/i18n.ts';
 import type { Handle } from './editor.tsx';
 import { usedVariables } from './variables.ts';
+import 'virtual:texts/edit';
 
 const Editor = lazy(() => import('./editor.tsx').then((m) => ({ default: m.Editor })));
 

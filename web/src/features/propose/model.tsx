@@ -5,6 +5,7 @@ import * as queries from '../../api/queries.ts';
 import type { AppFiles, ModelEntry } from '../../api/types.ts';
 import { money } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
+import 'virtual:texts/model';
 
 const MODEL = /^model:[ \t]*(\S+)[ \t]*$/m;
 const isComposition = (path: string) => path.endsWith('/release.yaml');

@@ -17,6 +17,9 @@ import { loadDraft, useAutosave } from './draft.ts';
 import { Edit } from './edit.tsx';
 import { ModelPicker, modelOf, withModel } from './model.tsx';
 import { useCheck } from './check.ts';
+import 'virtual:texts/before';
+import 'virtual:texts/preset';
+import 'virtual:texts/propose';
 
 const WHY_MIN = 10;
 /** What is changed here; who needs more works in git. */

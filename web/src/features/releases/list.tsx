@@ -9,6 +9,7 @@ import { Empty, Load } from '../../components/load.tsx';
 import { More } from '../../components/more.tsx';
 import { changeNumber } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
+import 'virtual:texts/releases';
 
 export function ReleaseBadge({ release }: { release: Release }) {
   const [tone, word] = release.live

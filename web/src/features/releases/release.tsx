@@ -15,6 +15,7 @@ import { changeNumber, shortRelease } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { hasRole, useSession } from '../../lib/session.tsx';
 import { ReleaseBadge } from './list.tsx';
+import 'virtual:texts/releases';
 
 export function ReleasePage() {
   const { id } = useParams({ from: '/releases/$id' });

@@ -12,6 +12,9 @@ import { Empty, Load } from '../../components/load.tsx';
 import { RequestTable } from '../../components/requests.tsx';
 import { changeNumber, money } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
+import 'virtual:texts/fallback';
+import 'virtual:texts/message';
+import 'virtual:texts/why';
 
 export function WhyPage() {
   const { id } = useParams({ strict: false });

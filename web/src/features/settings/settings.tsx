@@ -11,6 +11,8 @@ import { Copyable, Fact, Facts, PageTitle, Say, When } from '../../components/ba
 import { Load, ProblemBox } from '../../components/load.tsx';
 import { t } from '../../lib/i18n.ts';
 import { hasRole, useSession } from '../../lib/session.tsx';
+import 'virtual:texts/role_does';
+import 'virtual:texts/settings';
 
 const ROLES = ['editor', 'approver', 'finance', 'operator', 'auditor', 'admin', 'agent'];
 

@@ -7,6 +7,7 @@ import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { ProblemBox, Waiting } from '../../components/load.tsx';
 import { t } from '../../lib/i18n.ts';
 import { changeSession, signIn } from '../../lib/session.tsx';
+import 'virtual:texts/signin';
 
 export function SignIn() {
   useDocumentTitle(`${t('signin.title')} - Tidegate`);
