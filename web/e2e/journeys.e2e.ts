@@ -1,40 +1,16 @@
 // The anchors of the specification, as people do them. They follow one another: Ana proposes,
 // Priya approves, Omar stops, Irina looks.
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
 import type { Change, Rollout } from '../src/api/types.ts';
-import { axe, go, launch, open, overflow, settled, shot, type Form, type Window } from './browser.ts';
-import { APP, example, start, until, wire, type Site, type Who } from './server.ts';
+import { answers } from './answers.ts';
+import { axe, go, open, overflow, settled, shot } from './browser.ts';
+import { APP, example, until, wire } from './server.ts';
+import { as, browser, hold, plainWords, quiet, site } from './world.ts';
 
-let site: Site;
-let browser: Browser;
-const windows: Window[] = [];
+hold();
 
-beforeAll(async () => {
-  [site, browser] = await Promise.all([start(), launch()]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await site?.stop();
-});
-
-async function as(who: Who | null, form: Form = 'light'): Promise<Window> {
-  const window = await open(browser, site, who, form);
-  windows.push(window);
-  return window;
-}
-const quiet = (window: Window) => expect(window.wrong).toEqual([]);
 const HOSTILE = `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>{{7*7}}`;
-
-/** Words people who never see git must not meet; folded technical details do not count. */
-async function plainWords(page: Page): Promise<string[]> {
-  const text = await page.evaluate(() => {
-    const copy = document.body.cloneNode(true) as HTMLElement;
-    copy.querySelectorAll('.technical, .cm-editor, textarea, .diff, script, nav').forEach((e) => e.remove());
-    return copy.textContent ?? '';
-  });
-  return ['canary', 'p95', 'yaml', 'sha256', 'sha-', 'commit', 'manifest'].filter((word) => new RegExp(word, 'i').test(text));
-}
 
 const SHORTER = example('changes/shorter/system.j2');
 
@@ -291,6 +267,8 @@ describe('U7: why did this request answer so', () => {
     quiet(window);
   });
 });
+
+describe('B4: answers side by side', answers);
 
 describe('hostile words', () => {
   it('stay words wherever they are shown', async () => {

@@ -52,6 +52,28 @@ function binary(): string {
 /** A text of the example, for example the shorter prompt. */
 export const example = (path: string) => readFileSync(join(root, 'examples/support-summary', path), 'utf8');
 
+/** Each text answers as it was recorded for its version. The page raises a version by its last
+ * place, so 1.0.1 is the shorter prompt; 1.1.0 forgets what comes next, and at times the name. */
+function record(evals: string): void {
+  interface Line { key: string; response: string }
+  const recordings = join(evals, 'recordings/summaries.jsonl');
+  const said = readFileSync(recordings, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Line);
+  const short = said.filter((l) => l.key.endsWith('/1.1.0'));
+  const of = (l: Line, version: string) => l.key.replace('/1.1.0', `/${version}`);
+  const worse = short.map((l, i) => {
+    const response = i % 8 === 0 ? l.response.replace(/ Next: .*$/, '') : l.response;
+    return { ...l, response: i % 20 === 0 ? response.replace(/^\w+, /, '') : response };
+  });
+  const lines = [...said.filter((l) => !short.includes(l)), ...worse, ...short.map((l) => ({ ...l, key: of(l, '1.0.1') }))];
+  writeFileSync(recordings, lines.map((l) => JSON.stringify(l)).join('\n'));
+  const golden = join(evals, 'golden/summaries.jsonl');
+  const cases = readFileSync(golden, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { id: string });
+  const expected = (id: string) => short.filter((l) => l.key === `${id}/1.1.0`).map((l) => l.response);
+  writeFileSync(golden, cases.map((c) => JSON.stringify({ ...c, expected: expected(c.id) })).join('\n'));
+  const suite = join(evals, 'summaries.yaml');
+  writeFileSync(suite, `${readFileSync(suite, 'utf8')}scores:\n  - {metric: recall, not_worse_by: 0.05}\n`);
+}
+
 export async function start(): Promise<Site> {
   if (!existsSync(join(root, 'web/dist/index.html'))) {
     throw new Error('web/dist is not there: build it with `cargo xtask web`');
@@ -61,9 +83,7 @@ export async function start(): Promise<Site> {
   cpSync(join(root, 'examples/support-summary/ops'), seed, { recursive: true });
   rmSync(join(seed, 'policies'), { recursive: true, force: true });
   writeFileSync(join(seed, 'apps', APP, 'rollout.yaml'), PLAN);
-  // The page raises a version by its last place; the example's answers were recorded for 1.1.0.
-  const recordings = join(seed, 'apps', APP, 'evals/recordings/summaries.jsonl');
-  writeFileSync(recordings, readFileSync(recordings, 'utf8').replaceAll('/1.1.0"', '/1.0.1"'));
+  record(join(seed, 'apps', APP, 'evals'));
   const made = spawnSync(binary(), ['init', join(folder, 'data'), '--from', seed, '--output', 'json', '--no-input'], { encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`tidegate init failed: ${made.stderr}`);
   const admin = (JSON.parse(made.stdout) as { admin_token: string }).admin_token;

@@ -44,6 +44,10 @@ const changes = createRoute({
 const change = createRoute({
   getParentRoute: () => root,
   path: '/changes/$id',
+  validateSearch: (s: Record<string, unknown>): { cases?: string; from?: string } => ({
+    cases: text(s.cases),
+    from: text(s.from),
+  }),
   component: lazyRouteComponent(() => import('./features/changes/change.tsx'), 'ChangePage'),
 });
 const live = createRoute({

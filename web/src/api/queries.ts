@@ -48,6 +48,13 @@ export const changes = (search: Search) =>
 export const change = (n: string) => read<T.Change>(['change', changeId(n)], `changes/${id(changeId(n))}`);
 export const changeDiff = (n: string) =>
   read<{ diff: string }>(['change', changeId(n), 'diff'], `changes/${id(changeId(n))}/diff`);
+export const evals = (n: string) =>
+  readIfThere<T.EvalReport>(['change', changeId(n), 'evals'], `changes/${id(changeId(n))}/evals`);
+export const evalCases = (n: string, filter: T.CaseFilter, cursor?: string) =>
+  readIfThere<T.EvalCases>(
+    ['change', changeId(n), 'cases', filter, cursor ?? ''],
+    withSearch(`changes/${id(changeId(n))}/evals/cases`, { filter, cursor, limit: 10 }),
+  );
 export const rollouts = (search: Search) =>
   read<T.Page<T.Rollout>>(['rollouts', search], withSearch('rollouts', { limit: PAGE, ...search }));
 export const rollout = (name: string) => read<T.Rollout>(['rollout', name], `rollouts/${id(name)}`);

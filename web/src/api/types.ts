@@ -84,3 +84,57 @@ export interface RequestRecord {
   prompt?: string | null;
   answer?: string | null;
 }
+
+// What evaluations measured (`GET /changes/{id}/evals`).
+
+export interface Interval {
+  value: number;
+  low: number;
+  high: number;
+}
+export interface SuiteReport {
+  suite: string;
+  title: string;
+  tier: string;
+  kind: string;
+  outcome: string;
+  summary: string;
+  confidence: number;
+  cases: number;
+  not_reached?: number;
+  repeats: number;
+  stopped_early?: boolean;
+  pass: {
+    asked: number;
+    kept: number;
+    share: Interval;
+    production?: Interval;
+    difference?: Interval;
+    zero_bound?: number;
+    at_least: number;
+    not_worse_by?: number;
+  };
+  scores?: {
+    metric: string;
+    cases: number;
+    candidate: Interval;
+    production?: Interval;
+    difference?: Interval;
+    at_least?: number;
+    not_worse_by?: number;
+    held: boolean;
+  }[];
+  flickering?: number;
+  worse?: { reason: string; count: number }[];
+  judges?: { judge: string; version: string; calibrated: boolean; rewarded_junk: string[]; error?: string }[];
+}
+export interface EvalReport {
+  app: string;
+  candidate: string;
+  against?: string;
+  outcome: string;
+  suites: SuiteReport[];
+}
+export type EvalCases = Schemas['EvalCases'];
+export type EvalCase = Schemas['EvalCase'];
+export type CaseFilter = 'worse' | 'failed' | 'different' | 'all';

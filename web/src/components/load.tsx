@@ -46,7 +46,7 @@ export function Waiting({ lines = 4 }: { lines?: number }) {
     const timer = setTimeout(() => show(true), 200);
     return () => clearTimeout(timer);
   }, []);
-  if (!shown) return null;
+  if (!shown) return <span hidden aria-busy="true" />;
   return (
     <Stack gap="sm" aria-busy="true" aria-label={t('common.loading')} role="status">
       {Array.from({ length: lines }, (_, i) => (

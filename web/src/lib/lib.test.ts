@@ -1,6 +1,9 @@
 // Pure functions of the page.
 import { describe, expect, it } from 'vitest';
 import type { Rollout } from '../api/types.ts';
+import { readable } from '../features/changes/cases.tsx';
+import { proofOf, signed } from './proof.ts';
+import { wordDiff } from './words.ts';
 import { canonical } from './canonical.ts';
 import { levelOf } from './confirm.ts';
 import { parseDiff } from './diff.ts';
@@ -10,6 +13,27 @@ import { withPreset } from './plan.ts';
 import { whereTo } from './search.ts';
 import { sentence } from './sentence.ts';
 import { verdictOf } from './verdict.ts';
+
+describe('evaluations', () => {
+  it('marks words that only one text has', () => {
+    const said = wordDiff('Order 8812 was refunded.', 'Refund of order 8812 done.') ?? [];
+    const side = (kind: string) => said.filter((p) => p.kind === 'same' || p.kind === kind).map((p) => p.text).join('');
+    expect(side('del')).toBe('Order 8812 was refunded.');
+    expect(side('add')).toBe('Refund of order 8812 done.');
+    expect(said.find((p) => p.text.includes('8812'))?.kind).toBe('same');
+    expect(wordDiff('x '.repeat(5000), 'y')).toBeNull();
+  });
+  it('says what an interval proves, and no more', () => {
+    const of = (low: number, high: number, margin?: number) => proofOf({ value: (low + high) / 2, low, high }, margin);
+    expect([of(0.01, 0.05), of(-0.05, -0.01), of(-0.02, 0.04), of(-0.02, 0.04, 0.05), of(-0.06, 0.04, 0.05), of(0, 0)]).toEqual([
+      'better', 'worse', 'unclear', 'as_good', 'unclear', 'as_good',
+    ]);
+    expect([signed(0.0325, true), signed(-0.2), signed(0)]).toEqual(['+3.3', '−0.2', '0']);
+  });
+  it('shows inputs as people wrote them', () => {
+    expect(readable('customer: "Amara"\nchat: "a\\nb"\nodd: "')).toBe('customer: Amara\nchat:\na\nb\nodd: "');
+  });
+});
 
 describe('format', () => {
   it('shows money with two significant figures, and whole dollars when there are many', () => {

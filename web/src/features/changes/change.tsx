@@ -1,5 +1,5 @@
 // One change on one page: what comes next, what the checks say, who decides, what differs.
-import { Anchor, Box, Checkbox, Group, Paper, Stack, Text, Title } from '@mantine/core';
+import { Alert, Anchor, Box, Checkbox, Group, Paper, Stack, Text, Title } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { useState, type ReactNode } from 'react';
@@ -15,10 +15,13 @@ import { changeNumber, micros, shortRelease } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { useSession } from '../../lib/session.tsx';
 import { useTopic } from '../../lib/live-context.tsx';
+import { Cases } from './cases.tsx';
 import { Checks } from './checks.tsx';
+import { Evaluation } from './evaluation.tsx';
 import { Timeline } from './timeline.tsx';
 import 'virtual:texts/decide';
 import 'virtual:texts/decided';
+import 'virtual:texts/evals';
 
 export function ChangePage() {
   const { id } = useParams({ from: '/changes/$id' });
@@ -55,6 +58,7 @@ function Detail({ change }: { change: Change }) {
       <Block title={t('change.checks')} id="checks">
         {change.report ? <Checks report={change.report} /> : <Text c="dimmed">{t('change.checks_soon')}</Text>}
       </Block>
+      <Answers change={change} />
       <Cost change={change} />
       <Approvals change={change} />
       <What change={change} />
@@ -109,7 +113,8 @@ function Next({ change }: { change: Change }) {
   const session = useSession();
   const [done, setDone] = useState<string | null>(null);
   const [seen, setSeen] = useState(false);
-  const warned = change.report?.gates.some((g) => g.findings.some((f) => f.severity === 'warning')) ?? false;
+  const worse = useQuery(queries.evalCases(change.id, 'worse')).data?.counts.worse ?? 0;
+  const warned = worse > 0 || (change.report?.gates.some((g) => g.findings.some((f) => f.severity === 'warning')) ?? false);
   const mine = [change.author, ...change.contributors].includes(session.person.id);
   const deciding = change.state === 'needs_approval';
 
@@ -197,6 +202,20 @@ function Next({ change }: { change: Change }) {
   );
 }
 
+/** What the test cases measured, and the cases. */
+function Answers({ change }: { change: Change }) {
+  const report = useQuery(queries.evals(change.id));
+  if (!report.data || report.data.suites.length === 0) return null;
+  return (
+    <Block title={t('evals.title')} id="answers">
+      <Stack gap="md">
+        <Evaluation report={report.data} />
+        <Cases change={change} report={report.data} />
+      </Stack>
+    </Block>
+  );
+}
+
 function Cost({ change }: { change: Change }) {
   const cost = change.facts?.cost;
   const tokens = change.facts?.tokens;
@@ -218,7 +237,26 @@ function Cost({ change }: { change: Change }) {
           {tokens && <Fact label={t('change.length')}>{t('change.tokens', { prompt: tokens.prompt, answer: tokens.answer })}</Fact>}
         </Facts>
       </Paper>
+      {change.requirements
+        .filter((need) => need.role === 'finance')
+        .map((need) => (
+          <Finance key={need.reason} change={change} reason={need.reason} />
+        ))}
     </Block>
+  );
+}
+
+/** Cost asks for a yes of its own: what is asked, of whom, and whether it is there. */
+function Finance({ change, reason }: { change: Change; reason: string }) {
+  const people = useQuery(queries.people());
+  const open = change.missing.some((m) => m.role === 'finance' && m.reason === reason);
+  const who = (people.data?.items ?? []).filter((p) => p.roles.includes('finance') && p.name !== change.author).map((p) => p.display || p.name);
+  return (
+    <Alert color={open ? 'orange' : 'green'} variant="outline" mt="sm" title={t(open ? 'change.finance_open' : 'change.finance_met')}>
+      <Text size="sm" className="wrap">
+        <Say text={reason} /> {open && who.length > 0 && t('change.finance_who', { who: who.join(', ') })}
+      </Text>
+    </Alert>
   );
 }
 

@@ -31,19 +31,51 @@ export function Checks({ report }: { report: GateReport }) {
         {parts.join(' · ')}
       </Text>
       {grouped(report.gates).map(([name, gates]) => (
-        <Paper key={name} withBorder p="sm" component="section" aria-label={t(`checks.${name}`)}>
-          <Text fw={600} size="sm" mb={4}>
-            {t(`checks.${name}`)}
-          </Text>
-          <ul className="plain-list">
-            {gates.filter((g) => g.outcome !== 'skipped').map((gate) => (
-              <Row key={gate.gate} gate={gate} />
-            ))}
-          </ul>
-          <NotNeeded gates={gates.filter((g) => g.outcome === 'skipped')} />
-        </Paper>
+        <GateGroup key={name} name={name} gates={gates} />
       ))}
     </Stack>
+  );
+}
+
+/** What is in order is one line; what is not stands open. */
+function GateGroup({ name, gates }: { name: string; gates: Gate[] }) {
+  const ran = gates.filter((g) => g.outcome !== 'skipped');
+  const skipped = gates.filter((g) => g.outcome === 'skipped');
+  const wrong = ran.some((g) => g.outcome !== 'passed');
+  const list = (
+    <>
+      <ul className="plain-list">
+        {ran.map((gate) => (
+          <Row key={gate.gate} gate={gate} />
+        ))}
+      </ul>
+      <NotNeeded gates={skipped} />
+    </>
+  );
+  const title = <strong>{t(`checks.${name}`)}</strong>;
+  return (
+    <Paper withBorder p="sm" component="section" aria-label={t(`checks.${name}`)}>
+      {wrong ? (
+        <>
+          <Text size="sm" mb={4}>
+            {title}
+          </Text>
+          {list}
+        </>
+      ) : (
+        <details className="check-passed">
+          <summary>
+            <Text span size="sm">
+              <span aria-hidden="true" className="check-mark">
+                {MARK.passed}
+              </span>{' '}
+              {title} · {ran.length > 0 ? t('checks.count_passed', { count: ran.length }) : t('checks.count_skipped', { count: skipped.length })}
+            </Text>
+          </summary>
+          {list}
+        </details>
+      )}
+    </Paper>
   );
 }
 

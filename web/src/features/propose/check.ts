@@ -3,7 +3,8 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { call } from '../../api/client.ts';
 import type { CheckAnswer } from '../../api/types.ts';
 
-export const CHECK_AFTER_MS = 300;
+/** A pause in typing; a mistake is to be seen within half a second of the last key. */
+export const CHECK_AFTER_MS = 150;
 
 export interface Check {
   answer: CheckAnswer | null;
@@ -38,6 +39,13 @@ export function useCheck(app: string, base: string, files: Record<string, string
       if (abort.current === mine) setBusy(false);
     }
   }, [app, base, key]);
+
+  // The first check of a version takes the server longer: asked while the page is read, not typed in.
+  useEffect(() => {
+    const warm = new AbortController();
+    call('POST', `apps/${encodeURIComponent(app)}/check`, { body: { files: {}, base, bump: 'patch' }, signal: warm.signal }).catch(() => undefined);
+    return () => warm.abort();
+  }, [app, base]);
 
   useEffect(() => {
     if (key === '{}') {
