@@ -59,6 +59,7 @@ impl World {
             secrets: BTreeMap::new(),
             client: (!judges.is_empty() || self.live.is_some()).then(connect::http::Client::new),
             judges,
+            beside: evals::Beside::default(),
         };
         Ok((Arc::new(loaded), releases))
     }

@@ -13,6 +13,7 @@
 //! - [`experiment`]: more than two variants,
 //! - [`compare`]: what an evaluation suite proves, beside production,
 //! - [`floor`] and [`power`]: what a rollout could detect, before it starts,
+//! - [`forecast`]: what is still to be spent, from what was,
 //! - [`cells`] and [`sketch`]: what gateways count per second.
 
 #![cfg_attr(
@@ -26,6 +27,7 @@ pub mod compare;
 pub mod engine;
 pub mod experiment;
 pub mod floor;
+pub mod forecast;
 pub mod gauge;
 pub mod judge;
 pub mod labels;

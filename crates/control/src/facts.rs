@@ -4,6 +4,7 @@
 //! decided differently?" is answered later from it alone.
 
 use crate::Control;
+use crate::forecast::{Costs, Prices, Traffic};
 use crate::problem::Problem;
 use crate::records::ReleaseRecord;
 use checks::model_entry::host_of;
@@ -15,19 +16,17 @@ use domain::facts::{AppFacts, AuthorFacts, CostFacts, Facts, ModelFacts, TokenFa
 use domain::ids::{AppName, ChangeId, PersonName};
 use domain::manifest::Release;
 use domain::people::Person;
-use domain::routing::Arm;
 use domain::snapshot::{ModelContent, PromptContent, Provider};
-use domain::units::{Span, Timestamp, day_number};
+use domain::units::{Timestamp, day_number};
 use opsrepo::{AppSpec, Audience, Desired, ModelSpec, Risk};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use store::{Kind, Query};
 
 /// How many earlier changes an edited policy is tried on.
 pub const MAX_OTHERS: u32 = 50;
-/// Traffic of a month is forecast from that of the last day.
-const A_DAY: Span = Span::from_secs(86_400);
 
 /// Contents of a release, by kind.
 pub(crate) type Contents = BTreeMap<ComponentKind, Value>;
@@ -37,8 +36,8 @@ pub(crate) type Contents = BTreeMap<ComponentKind, Value>;
 pub(crate) struct Known {
     /// Who wrote it; who proposed it first.
     pub(crate) authors: Vec<AuthorFacts>,
-    /// Answers users got in the last day; absent if nobody asked.
-    pub(crate) requests_a_day: Option<u64>,
+    /// What users asked lately.
+    pub(crate) traffic: Arc<Traffic>,
     /// Changes that were checked before, newest first.
     pub(crate) others: Vec<Other>,
 }
@@ -65,12 +64,9 @@ impl Control {
             let roles = person.map(|p| p.doc.roles).unwrap_or_default();
             authors.push(AuthorFacts { name: name.to_string(), roles });
         }
-        let since = Timestamp(now.0.saturating_sub(A_DAY.millis())).second();
-        let cells = self.store.app_cells(app, since, now.second().saturating_add(1)).await?;
-        let shown = cells.iter().filter(|(key, _)| key.arm != Arm::Shadow);
-        let asked = shown.fold(0_u64, |sum, (_, cell)| sum.saturating_add(cell.n));
+        let traffic = self.traffic_of(app, now).await?;
         let others = self.checked_before(id).await?;
-        Ok(Known { authors, requests_a_day: Some(asked).filter(|n| *n > 0), others })
+        Ok(Known { authors, traffic, others })
     }
 
     /// The newest changes whose facts are kept.
@@ -92,7 +88,7 @@ impl Control {
 /// The facts of a change that composes.
 pub(crate) fn facts_of(
     app: &AppName,
-    desired: &Desired,
+    (desired, main): (&Desired, &Desired),
     release: &Release,
     production: Option<&ReleaseRecord>,
     paths: &BTreeSet<String>,
@@ -104,19 +100,28 @@ pub(crate) fn facts_of(
     let name = &release.manifest.components.get(&ComponentKind::Model)?.name;
     let model = desired.models.get(name)?;
     let (prompt_tokens, answer_tokens) = typical(&release.contents);
+    let prices = Prices::of(main, desired, now);
+    let costs = |contents| known.traffic.costs(contents, &prices, None);
     Some(Facts {
         app: app_facts(app, spec),
-        model: model_facts(name, model, today(now)),
+        model: model_facts(name, model, &prices),
         authors: known.authors.clone(),
         changed: changed(app, release, production, paths),
         first: production.is_none(),
         tokens: TokenFacts { prompt: prompt_tokens, answer: answer_tokens },
-        cost: CostFacts::of(
-            micros(&release.contents),
-            production.and_then(|p| micros(&p.served.contents)),
-            known.requests_a_day,
+        cost: cost_facts(
+            costs(&release.contents),
+            production.and_then(|p| costs(&p.served.contents)),
         ),
     })
+}
+
+/// What policies are told of costs: the forecast, in whole millionths.
+fn cost_facts(new: Option<Costs>, old: Option<Costs>) -> CostFacts {
+    let request = |costs: Costs| whole_micros(costs.request.value * 1e6);
+    let month = new.and_then(|costs| whole_micros(costs.month?.value * 1e6));
+    let facts = CostFacts::of(new.and_then(request), old.and_then(request), None);
+    CostFacts { month_micros: month, ..facts }
 }
 
 /// Days from 1970-01-01.
@@ -143,8 +148,9 @@ fn app_facts(app: &AppName, spec: &AppSpec) -> AppFacts {
     }
 }
 
-fn model_facts(name: &str, model: &ModelSpec, today: i64) -> ModelFacts {
+fn model_facts(name: &str, model: &ModelSpec, prices: &Prices) -> ModelFacts {
     let content = &model.content;
+    let price = prices.list.price(content, prices.day);
     let (provider, host) = match &content.provider {
         Provider::Openai { base_url, .. } => ("openai", host_of(base_url).map(str::to_owned)),
         Provider::Replay { .. } => ("replay", None),
@@ -160,9 +166,9 @@ fn model_facts(name: &str, model: &ModelSpec, today: i64) -> ModelFacts {
         tags: model.tags.iter().cloned().collect(),
         labels: model.labels.clone(),
         context_window: Some(content.context_window.into()),
-        price_input_micros: whole_micros(content.price_input_per_million * 1e6),
-        price_output_micros: whole_micros(content.price_output_per_million * 1e6),
-        days_until_deprecated: ends.and_then(|day| day.checked_sub(today)),
+        price_input_micros: whole_micros(price.input_per_million * 1e6),
+        price_output_micros: whole_micros(price.output_per_million * 1e6),
+        days_until_deprecated: ends.and_then(|day| day.checked_sub(prices.day)),
     }
 }
 
@@ -193,13 +199,15 @@ fn beside(app: &AppName, path: &str) -> Option<&'static str> {
         Some("release.yaml") => None,
         Some(file) if file.starts_with("prompts/") => None,
         _ if path.starts_with("policies/") => Some("policies"),
-        _ if path == "tidegate.yaml" || path.starts_with("environments/") => Some("settings"),
+        _ if matches!(path, "tidegate.yaml" | "prices.yaml") => Some("settings"),
+        _ if path.starts_with("environments/") => Some("settings"),
         _ if path.starts_with("models/") || path.starts_with("prompts/_shared/") => None,
         _ => Some("other"),
     }
 }
 
-fn content<T: DeserializeOwned>(contents: &Contents, kind: ComponentKind) -> Option<T> {
+/// The content of one component, in its form.
+pub(crate) fn content<T: DeserializeOwned>(contents: &Contents, kind: ComponentKind) -> Option<T> {
     serde_json::from_value(contents.get(&kind)?.clone()).ok()
 }
 
@@ -212,18 +220,6 @@ pub(crate) fn typical(contents: &Contents) -> (Option<u64>, Option<u64>) {
     let (prompt, answer) = tokens::typical(&prompt, &model, parameters);
     let long = |n: Option<usize>| n.and_then(|n| u64::try_from(n).ok());
     (long(prompt), long(answer))
-}
-
-/// Millionths of a dollar for a typical request; absent unless prompt and answer
-/// are both known. Dollars a million tokens are millionths of a dollar a token.
-pub(crate) fn micros(contents: &Contents) -> Option<u64> {
-    let model = content::<ModelContent>(contents, ComponentKind::Model)?;
-    let (prompt, answer) = typical(contents);
-    let (prompt, answer) = prompt.zip(answer)?;
-    #[expect(clippy::cast_precision_loss, reason = "token numbers are far below 2^52")]
-    let cost = prompt as f64 * model.price_input_per_million
-        + answer as f64 * model.price_output_per_million;
-    whole_micros(cost)
 }
 
 /// Rounded up: a cost is never forecast as less than it is.
@@ -258,6 +254,7 @@ mod tests {
             ("policies/a.cedar", Some("policies")),
             ("policies/tests/a.yaml", Some("policies")),
             ("tidegate.yaml", Some("settings")),
+            ("prices.yaml", Some("settings")),
             ("README.md", Some("other")),
         ] {
             assert_eq!(beside(&app, path), want, "{path}");

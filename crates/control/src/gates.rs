@@ -7,6 +7,7 @@
 
 mod cheaper;
 mod classifier;
+mod cost;
 mod denied;
 pub mod preview;
 mod signals;
@@ -35,7 +36,7 @@ use domain::snapshot::ServedRelease;
 use domain::units::Timestamp;
 use opsrepo::{CommitId, Desired, Files};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use store::{CommitError, Index, Kind, Query, Tx, Versioned};
 
 /// A branch with everything the gates look at.
@@ -89,6 +90,7 @@ impl Control {
             heard,
             recordings,
             evals: Mutex::default(),
+            asked: Mutex::default(),
             subject,
             app: app.clone(),
             composed,
@@ -105,7 +107,7 @@ impl Control {
         .await
         .map_err(|e| wrong("the checks", &e))?;
         let evals = judged.evals();
-        let Judged { subject, composed, production, .. } = judged;
+        let Judged { subject, composed, production, asked: money, .. } = judged;
         let release = composed.ok();
         let mut tx = Tx::new(now);
         change.doc.release = release.as_ref().map(|r| r.id);
@@ -119,6 +121,8 @@ impl Control {
         change.doc.facts = policies.facts;
         change.doc.requirements =
             strictest(change.doc.requirements.clone(), suites::asked_by(evals.as_ref()));
+        let money = money.into_inner().unwrap_or_else(PoisonError::into_inner);
+        change.doc.requirements = strictest(change.doc.requirements.clone(), money);
         if let Some(release) = release {
             let id = change.doc.id;
             self.write_release(&mut tx, &subject.desired, release, Some(id), subject.commit, now)
@@ -262,6 +266,8 @@ struct Judged {
     recordings: suites::Parsed,
     /// What the suites measured, once they ran.
     evals: Mutex<Vec<evals::SuiteReport>>,
+    /// What gates ask for besides, once they ran.
+    asked: Mutex<Vec<Requirement>>,
 }
 
 impl Judged {
@@ -337,7 +343,8 @@ impl Judged {
         gates.push(Gate::known(variants));
         if up_to != Some(Tier::Static) {
             gates.extend(self.classifier_gate());
-            gates.extend(self.suite_gates());
+            gates.extend(self.suite_gates(now));
+            gates.push(self.cost_gate(now));
         }
         let about = Report {
             commit: self.subject.commit.to_string(),

@@ -19,6 +19,7 @@
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
 //! - [`sessions`]: signing in with a browser;
 //! - [`plan`]: what a rollout could detect, before it begins;
+//! - `forecast`: what a release would cost on the traffic there is;
 //! - [`editor`], [`inbox`], [`series`]: what pages need beside the records;
 //! - [`events`]: what moved, for pages that are open;
 //! - [`why`], [`log`], [`listing`]: what people read.
@@ -51,6 +52,7 @@ pub mod experiments;
 pub mod export;
 mod external;
 mod facts;
+mod forecast;
 pub mod gates;
 mod git;
 mod housekeeping;
@@ -146,6 +148,7 @@ pub struct Control {
     pub(crate) evidence: evidence::Kept,
     pub(crate) trials: experiments::Trials,
     pub(crate) tries: sessions::Tries,
+    pub(crate) traffic: forecast::Seen,
     pub(crate) events: Arc<events::Events>,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
@@ -196,6 +199,7 @@ impl Control {
             evidence: evidence::Kept::default(),
             trials: experiments::Trials::default(),
             tries: sessions::Tries::default(),
+            traffic: forecast::Seen::default(),
             events: Arc::clone(&events),
             looked_at: std::sync::Mutex::new(None),
         });

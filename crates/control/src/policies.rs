@@ -50,8 +50,8 @@ pub(crate) struct PolicyPart {
 /// Asks them.
 pub(crate) fn part(asked: &Asked<'_>, now: Timestamp) -> PolicyPart {
     let facts = asked.release.and_then(|release| {
-        let Asked { app, branch, production, paths, known, .. } = asked;
-        facts_of(app, branch, release, *production, paths, known, now)
+        let Asked { app, branch, main, production, paths, known, .. } = asked;
+        facts_of(app, (branch, main), release, *production, paths, known, now)
     });
     let (branch, faults) = policy::compile(&asked.branch.policies);
     let (main, main_faults) = policy::compile(&asked.main.policies);

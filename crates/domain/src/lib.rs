@@ -37,6 +37,7 @@ pub mod merkle;
 pub mod note;
 pub mod people;
 pub mod policy;
+pub mod price;
 pub mod recording;
 pub mod rollout;
 pub mod routing;

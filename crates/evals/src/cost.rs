@@ -3,7 +3,8 @@
 
 use crate::row::{ArmRow, CaseRow};
 use analysis::compare::paired::student_reach;
-use domain::snapshot::ModelContent;
+use analysis::forecast::{self, Ahead};
+use domain::price::Price;
 use serde::{Deserialize, Serialize};
 
 /// What one release spends on an average request of the suite.
@@ -42,14 +43,6 @@ pub struct Growth {
     pub high: f64,
 }
 
-/// Tokens of a case, each at its price in dollars.
-type Price = (f64, f64);
-
-/// Prices of one token of the prompt and of the answer.
-pub(crate) fn price(model: &ModelContent) -> Price {
-    (model.price_input_per_million / 1e6, model.price_output_per_million / 1e6)
-}
-
 /// What an average request of these rows spends.
 pub(crate) fn spent<'a>(arms: impl Iterator<Item = &'a ArmRow> + Clone, price: Price) -> Spent {
     let answers: f64 = arms.clone().map(|arm| f64::from(arm.asked)).sum();
@@ -63,7 +56,7 @@ pub(crate) fn spent<'a>(arms: impl Iterator<Item = &'a ArmRow> + Clone, price: P
     Spent {
         prompt_tokens,
         completion_tokens,
-        usd: prompt_tokens * price.0 + completion_tokens * price.1,
+        usd: price.usd(prompt_tokens, completion_tokens),
         p95_ms: percentile(arms.flat_map(|arm| arm.latencies.iter().copied()).collect()),
     }
 }
@@ -112,28 +105,29 @@ pub(crate) fn tokens(arm: &ArmRow) -> f64 {
 /// Dollars of one answer of a case, on average.
 pub(crate) fn usd(arm: &ArmRow, price: Price) -> f64 {
     let answers = f64::from(arm.asked.max(1));
-    (arm.prompt_tokens as f64 * price.0 + arm.completion_tokens as f64 * price.1) / answers
+    price.usd(arm.prompt_tokens as f64, arm.completion_tokens as f64) / answers
 }
 
-/// A month of so many requests like the cases, with the range that so few cases
-/// leave open.
+/// A month of so many requests like the cases, each day of it at its own price,
+/// with the range in which such a month would lie ([`analysis::forecast`]).
 pub(crate) fn month(
     rows: &[CaseRow],
-    price: Price,
+    prices: &[(u32, Price)],
     requests: f64,
     confidence: f64,
 ) -> Option<Money> {
-    let costs: Vec<f64> =
-        rows.iter().filter(|r| r.candidate.asked > 0).map(|r| usd(&r.candidate, price)).collect();
-    let n = costs.len() as f64;
-    if n < 2.0 {
-        return None;
-    }
-    let mean = costs.iter().sum::<f64>() / n;
-    let variance = costs.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let by = reach(n - 1.0, confidence) * (variance / n).sqrt();
-    let of = |usd: f64| usd.max(0.0) * requests;
-    Some(Money { usd: of(mean), low: of(mean - by), high: of(mean + by) })
+    let days: f64 = prices.iter().map(|(days, _)| f64::from(*days)).sum();
+    let answered = || rows.iter().filter(|row| row.candidate.asked > 0);
+    let kinds: Vec<Ahead> = prices
+        .iter()
+        .map(|(of, price)| Ahead {
+            count: requests * f64::from(*of) / days,
+            seen: answered().map(|row| usd(&row.candidate, *price)).collect(),
+        })
+        .collect();
+    let of = forecast::sum(&kinds, confidence)?;
+    let (low, high) = of.range?;
+    Some(Money { usd: of.value, low, high })
 }
 
 fn reach(freedom: f64, confidence: f64) -> f64 {
@@ -184,12 +178,18 @@ mod tests {
     #[test]
     fn a_month_is_so_many_average_requests() {
         let rows: Vec<CaseRow> = (0..20).map(|i| row(i, 200 + 10 * (i as u64 % 5), 1)).collect();
-        let money = month(&rows, (0.0, 1e-6), 1e6, 0.95).unwrap();
+        let price = Price { input_per_million: 0.0, output_per_million: 1.0 };
+        let money = month(&rows, &[(30, price)], 1e6, 0.95).unwrap();
         // 220 tokens for two answers on average.
         assert!((money.usd - 110.0).abs() < 1e-9, "{money:?}");
         assert!(money.low < 110.0 && money.high > 110.0 && money.high < 115.0);
-        let got = spent(rows.iter().map(|r| &r.candidate), (0.0, 1e-6));
+        let got = spent(rows.iter().map(|r| &r.candidate), price);
         assert!((got.usd - 110e-6).abs() < 1e-12);
         assert_eq!(got.p95_ms, Some(20));
+        let dearer = Price { output_per_million: 10.0, ..price };
+        let rising = month(&rows, &[(10, price), (20, dearer)], 1e6, 0.95).unwrap();
+        assert!((rising.usd - 110.0 * (10.0 + 200.0) / 30.0).abs() < 1e-9, "{rising:?}");
+        assert_eq!(month(&rows, &[(30, price)], 0.0, 0.95).map(|m| m.usd), Some(0.0));
+        assert_eq!(month(&rows[..2], &[(30, price)], 1e6, 0.95), None, "two cases tell no range");
     }
 }

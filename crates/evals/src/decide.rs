@@ -214,8 +214,8 @@ fn score(suite: &Suite, rows: &[CaseRow], i: usize, found: &mut Found<'_>) -> Op
 
 fn cost_of(suite: &Suite, rows: &[CaseRow], about: About) -> CostReport {
     let confidence = suite.loaded.suite.confidence.0;
-    let ours = cost::price(suite.candidate.model());
-    let theirs = suite.production.as_ref().map(|subject| cost::price(subject.model()));
+    let ours = suite.candidate.price();
+    let theirs = suite.production.as_ref().map(|subject| subject.price());
     let production = rows.iter().filter_map(|row| row.production.as_ref());
     CostReport {
         candidate: cost::spent(rows.iter().map(|row| &row.candidate), ours),
@@ -225,7 +225,10 @@ fn cost_of(suite: &Suite, rows: &[CaseRow], about: About) -> CostReport {
             let price = |candidate| if candidate { ours } else { theirs };
             cost::growth(rows, |arm, candidate| cost::usd(arm, price(candidate)), confidence)
         }),
-        month: about.requests_per_month.and_then(|n| cost::month(rows, ours, n, confidence)),
+        month: about
+            .requests_per_month
+            .and_then(|n| cost::month(rows, &suite.candidate.prices, n, confidence)),
+        price: suite.candidate.listed.then_some(ours),
     }
 }
 

@@ -210,6 +210,7 @@ impl Judge {
             of_app: &releases.of_app,
             secret: &|name| releases.secrets.get(name).cloned(),
             client: releases.client.as_ref(),
+            prices: None,
         };
         let subject = Subject::new(entry.release, &entry.served, tier, &stock)?;
         Ok(Self {

@@ -49,7 +49,7 @@ pub use journal::{Journal, JournalError};
 pub use judge::{JudgeEntry, JudgeReport, read_judges};
 pub use junit::{Results, junit};
 pub use load::Loaded;
-pub use plan::{How, Release, Releases, evaluate, suites_gate};
+pub use plan::{Beside, How, Release, Releases, evaluate, suites_gate};
 pub use record::{Recorded as RecordedSuite, record};
 pub use report::{ApprovalAsked, EvalReport, ScoreReport, SuiteReport};
 pub use row::{ArmRow, CaseRow};

@@ -12,6 +12,7 @@ use connect::http::Client;
 use connect::provider::Recordings;
 use domain::finding::{Finding, GateOutcome, GateResult, Severity, Tier};
 use domain::ids::{AppName, Digest, ReleaseId};
+use domain::price::PriceList;
 use domain::snapshot::ServedRelease;
 use domain::suite::Metric;
 use opsrepo::Files;
@@ -45,6 +46,15 @@ pub struct Releases {
     pub client: Option<Client>,
     /// The app's judges.
     pub judges: BTreeMap<String, JudgeEntry>,
+    /// What else the repository says.
+    pub beside: Beside,
+}
+
+/// What a repository says that suites need beside releases and recordings.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// The price list, and the day it is asked for (counted from 1970-01-01).
+    pub prices: Option<(PriceList, i64)>,
 }
 
 impl fmt::Debug for Releases {
@@ -79,6 +89,7 @@ impl Releases {
             of_app: &self.of_app,
             secret: &|name| self.secrets.get(name).cloned(),
             client: self.client.as_ref(),
+            prices: self.beside.prices.as_ref().map(|(list, day)| (list, *day)),
         };
         Subject::new(release.id, &release.served, tier, &stock)
     }

@@ -9,6 +9,7 @@ use analysis::compare::Interval;
 use analysis::compare::repeats::Discordant;
 use domain::finding::{Finding, GateOutcome, GateResult, Tier};
 use domain::ids::{AppName, Digest, ReleaseId};
+use domain::price::Price;
 use domain::suite::SuiteKind;
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +180,9 @@ pub struct CostReport {
     /// A month of the given number of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub month: Option<Money>,
+    /// What the candidate's tokens cost, where `prices.yaml` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// A case whose repeats disagree.

@@ -12,6 +12,7 @@ use connect::provider::{Prepared, Recordings};
 use domain::component::ComponentKind;
 use domain::finding::Tier;
 use domain::ids::{Digest, ReleaseId};
+use domain::price::{Price, PriceList, Quote};
 use domain::recording::Recording;
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
 use domain::suite::{Answer, Case};
@@ -30,6 +31,10 @@ pub struct Subject {
     pub(crate) recipe: Recipe,
     pub(crate) parameters: Arc<[(String, Bytes)]>,
     pub(crate) source: Source,
+    /// Prices of the days of a month, the first being today's.
+    pub(crate) prices: Vec<(u32, Price)>,
+    /// True if the list has a price for it.
+    pub(crate) listed: bool,
     parameters_digest: Digest,
     provider: Digest,
 }
@@ -51,6 +56,9 @@ pub struct Recorded<'a> {
     pub secret: &'a dyn Fn(&str) -> Option<String>,
     /// The client for paid calls; none where nothing may be spent.
     pub client: Option<&'a Client>,
+    /// The price list and the day it is asked for; the model's own price where
+    /// there is none.
+    pub prices: Option<(&'a PriceList, i64)>,
 }
 
 /// Why there is no answer.
@@ -155,7 +163,16 @@ impl Subject {
         let model = recipe.model();
         let provider = serde_json::to_vec(&(&model.provider, &model.provider_model));
         let name = served.components.get(&ComponentKind::Model).map(|c| c.name.clone());
+        let listed = stock.prices.filter(|(list, day)| {
+            matches!(list.on(&model.provider_model, *day), Quote::Valid(_) | Quote::Past(_))
+        });
+        let prices = match stock.prices {
+            Some((list, day)) => list.month(model, day),
+            None => vec![(1, model.into())],
+        };
         Ok(Self {
+            prices,
+            listed: listed.is_some(),
             release,
             model_name: name.unwrap_or_default(),
             parameters_digest: Digest::of(text.as_bytes()),
@@ -180,6 +197,11 @@ impl Subject {
     /// The model's entry.
     pub fn model(&self) -> &ModelContent {
         self.recipe.model()
+    }
+
+    /// What a million tokens cost on the day that was asked for.
+    pub(crate) fn price(&self) -> Price {
+        self.prices.first().map_or_else(|| self.model().into(), |(_, price)| *price)
     }
 
     /// True if answers cost money.

@@ -5,6 +5,7 @@ use domain::facts::PolicyCase;
 use domain::finding::Finding;
 use domain::ids::{AppName, Digest, EnvName, ReleaseId};
 use domain::policy::RolloutPolicy;
+use domain::price::PriceList;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Desired {
     pub policies: BTreeMap<String, String>,
     /// `policies/tests/*.yaml`: path → examples of what policies must say.
     pub policy_cases: BTreeMap<String, Vec<PolicyCase>>,
+    /// `prices.yaml`, if there is one that reads.
+    pub prices: Option<PriceList>,
     /// Digest of every file, faulty ones included.
     pub(crate) digests: BTreeMap<String, Digest>,
     /// Everything that was found wrong.
@@ -152,12 +155,15 @@ struct Dependencies<'a> {
 pub(crate) const SHARED_PARTIALS: &str = "prompts/_shared/";
 /// The root file.
 pub(crate) const SETTINGS_FILE: &str = "tidegate.yaml";
+/// What tokens cost.
+pub(crate) const PRICES_FILE: &str = "prices.yaml";
 
 impl Dependencies<'_> {
     fn covers(&self, path: &str) -> bool {
         path.starts_with(&self.folder)
             || path.starts_with(SHARED_PARTIALS)
             || path == SETTINGS_FILE
+            || path == PRICES_FILE
             || self.models.contains(path)
             || self.recordings.contains(path)
             || self.data.contains(path)

@@ -50,7 +50,7 @@ pub use error::{CommitError, LogError, OpenError, StoreError};
 pub use object::{Cursor, DEFAULT_PAGE, Index, Kind, MAX_PAGE, Page, Query, Versioned};
 pub use open::{Claim, Store};
 pub use telemetry::{
-    DrawnOutcome, FEEDBACK_PATIENCE, Ingested, JudgedAnswer, KnownOutcome, LOOK_LAG,
+    DayUse, DrawnOutcome, FEEDBACK_PATIENCE, Ingested, JudgedAnswer, KnownOutcome, LOOK_LAG,
     MAX_EXTERNAL_SAMPLES, MAX_OUTCOMES_PER_SECOND, MAX_WAITING_FEEDBACK, Measured, OutcomePlace,
     PreviewUsage, RATE_WINDOW, RequestQuery, SLACK, Statement, StatementQuery,
 };

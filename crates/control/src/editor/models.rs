@@ -3,8 +3,8 @@
 
 use crate::Control;
 use crate::caller::Caller;
-use crate::facts::{Known, facts_of, micros};
-use crate::gates::preview::dollars;
+use crate::facts::{Known, facts_of};
+use crate::forecast::Prices;
 use crate::problem::Problem;
 use analysis::sketch::Sketch;
 use checks::policy;
@@ -45,9 +45,9 @@ pub struct ModelView {
     pub tags: Vec<String>,
     /// Day from which the provider no longer serves it.
     pub deprecated_on: Option<String>,
-    /// US dollars for a million tokens of the prompt.
+    /// US dollars for a million tokens of the prompt, today.
     pub price_input_per_million: f64,
-    /// US dollars for a million tokens of the answer.
+    /// US dollars for a million tokens of the answer, today.
     pub price_output_per_million: f64,
     /// US dollars for a thousand requests of the app asked about.
     pub price_per_1000: Option<f64>,
@@ -76,12 +76,13 @@ impl Control {
         app: Option<&AppName>,
     ) -> Result<Vec<ModelView>, Problem> {
         let main = self.main().await?;
+        let now = self.clock.now();
+        let prices = Prices::of(&main.desired, &main.desired, now);
         let Some(app) = app else {
             let models = main.desired.models.iter();
-            return Ok(models.map(|(name, spec)| view(name, spec, None)).collect());
+            return Ok(models.map(|(name, spec)| view(name, spec, None, &prices)).collect());
         };
         let record = self.app_record(app).await?;
-        let now = self.clock.now();
         let production = self.release_record(record.doc.production).await?;
         let speeds = self.speeds(app, now).await?;
         let known = self.known_about(app, [caller.name()].into_iter(), None, now).await?;
@@ -93,7 +94,7 @@ impl Control {
                 manifest: production.manifest.clone(),
                 contents: production.served.contents.clone(),
             };
-            let asked = AskedFor { app: &app, desired: &main.desired, release, known, now };
+            let asked = AskedFor { app: &app, desired: &main.desired, release, known, prices, now };
             main.desired
                 .models
                 .iter()
@@ -134,12 +135,13 @@ struct AskedFor<'a> {
     desired: &'a Desired,
     release: Release,
     known: Known,
+    prices: Prices,
     now: Timestamp,
 }
 
 impl AskedFor<'_> {
     fn view(&self, name: &str, spec: &ModelSpec, speed: Option<&Sketch>) -> ModelView {
-        let mut view = view(name, spec, speed);
+        let mut view = view(name, spec, speed, &self.prices);
         let mut release = self.release.clone();
         let own = release.manifest.components.get_mut(&ComponentKind::Model);
         view.current = own.as_ref().is_some_and(|own| own.name == name);
@@ -149,7 +151,8 @@ impl AskedFor<'_> {
         if let Ok(content) = serde_json::to_value(&spec.content) {
             release.contents.insert(ComponentKind::Model, content);
         }
-        view.price_per_1000 = micros(&release.contents).map(|cost| dollars(cost) * 1000.0);
+        let costs = self.known.traffic.costs(&release.contents, &self.prices, None);
+        view.price_per_1000 = costs.map(|costs| costs.request.value * 1000.0);
         if let Some(no) = self.denied(&release) {
             view.allowed = false;
             view.why_not = Some(no);
@@ -161,7 +164,7 @@ impl AskedFor<'_> {
     fn denied(&self, release: &Release) -> Option<String> {
         let facts = facts_of(
             self.app,
-            self.desired,
+            (self.desired, self.desired),
             release,
             None,
             &BTreeSet::new(),
@@ -184,8 +187,9 @@ impl AskedFor<'_> {
     }
 }
 
-fn view(name: &str, spec: &ModelSpec, speed: Option<&Sketch>) -> ModelView {
+fn view(name: &str, spec: &ModelSpec, speed: Option<&Sketch>, prices: &Prices) -> ModelView {
     let content = &spec.content;
+    let price = prices.list.price(content, prices.day);
     let measured = speed.map_or(0, Sketch::count);
     let quantile = |q| speed.filter(|_| measured >= MIN_ANSWERS).and_then(|s| s.quantile(q));
     ModelView {
@@ -202,8 +206,8 @@ fn view(name: &str, spec: &ModelSpec, speed: Option<&Sketch>) -> ModelView {
         labels: spec.labels.clone(),
         tags: spec.tags.clone(),
         deprecated_on: spec.deprecated_on.clone(),
-        price_input_per_million: content.price_input_per_million,
-        price_output_per_million: content.price_output_per_million,
+        price_input_per_million: price.input_per_million,
+        price_output_per_million: price.output_per_million,
         price_per_1000: None,
         p50_ms: quantile(0.5),
         p95_ms: quantile(0.95),

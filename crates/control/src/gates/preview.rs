@@ -1,15 +1,15 @@
 //! What the gates would say of edits nobody has sent yet: the same static gates,
 //! over `main` with the edits laid on top. Nothing is stored and nobody is asked.
 
+use super::cost::CostPart;
 use super::{Judged, Subject, strictest};
 use crate::Control;
 use crate::caller::Caller;
 use crate::changes::{invalid, parse_bump};
-use crate::facts::{Contents, micros, typical};
+use crate::facts::{Contents, typical};
 use crate::git::blocking;
 use crate::problem::Problem;
 use domain::approval::Requirement;
-use domain::facts::CostFacts;
 use domain::finding::{Finding, Severity, Tier};
 use domain::ids::AppName;
 use domain::people::{Permission, Person, Role, may};
@@ -141,6 +141,7 @@ impl Control {
             production: Some(self.release_record(record.doc.production).await?),
             recordings: super::suites::Parsed::new(),
             evals: Mutex::default(),
+            asked: Mutex::default(),
             app: app.clone(),
             subject,
             composed,
@@ -148,10 +149,11 @@ impl Control {
             known,
             heard,
         };
-        let (judged, report, policies) = tokio::task::spawn_blocking(move || {
+        let (judged, report, policies, costs) = tokio::task::spawn_blocking(move || {
             let policies = judged.policies(now);
             let report = judged.report(now, &policies, Some(Tier::Static));
-            (judged, report, policies)
+            let costs = judged.cost_part(now);
+            (judged, report, policies, costs)
         })
         .await
         .map_err(|e| crate::wrong("the checks", &e))?;
@@ -160,6 +162,7 @@ impl Control {
             .gates
             .into_iter()
             .flat_map(|g| g.findings.into_iter().map(move |f| found(&g.gate, f)))
+            .chain(costs.findings.iter().map(|finding| found("cost", finding.clone())))
             .chain(moved.iter().map(|path| found("files", moved_under(path))))
             .collect();
         findings.sort_by_key(|f| std::cmp::Reverse(f.finding.severity));
@@ -168,12 +171,13 @@ impl Control {
         };
         let needs = strictest(asked(&judged.subject.desired), asked(&judged.subject.base));
         let needs = strictest(needs, policies.requirements);
+        let needs = strictest(needs, costs.asked.iter().cloned().collect());
         Ok(CheckView {
             base: judged.subject.commit.to_string(),
             base_moved: !moved.is_empty(),
             findings,
             tokens: judged.tokens(),
-            cost: judged.cost(),
+            cost: cost_view(&costs),
             who: self.who_is_asked(caller, &needs).await?,
             can_send: sent,
         })
@@ -330,46 +334,25 @@ impl Judged {
         let tokens = |contents: Option<&Contents>| contents.and_then(|c| typical(c).0);
         NowNew { now: tokens(now), new: tokens(new) }
     }
-
-    fn cost(&self) -> CostView {
-        let NowNew { now, new } = self.contents();
-        let (now, new) = (now.and_then(micros), new.and_then(micros));
-        let a_day = self.known.requests_a_day;
-        let month = |cost| CostFacts::of(cost, None, a_day).month_micros.map(dollars);
-        // Counted requests scatter by the root of their number; twice that is
-        // left once in twenty months if nothing else changes.
-        #[expect(clippy::cast_precision_loss, reason = "requests of a day are far below 2^52")]
-        let spread = a_day.map(|n| (2.0 / (n as f64).sqrt()).min(1.0));
-        let new_month = month(new);
-        let end = |side: f64| Some(new_month? * (1.0 + side * spread?));
-        let how = match a_day {
-            Some(n) => format!(
-                "A typical request (the examples of the variables, the longest answer), times \
-                 the {n} requests of the last 24 hours, times 30; the range is what such a count \
-                 scatters by."
-            ),
-            None => "A typical request: the examples of the variables, the longest answer. No \
-                     request came in the last 24 hours, so there is no forecast of a month."
-                .to_owned(),
-        };
-        CostView {
-            per_request: NowNew { now: now.map(dollars), new: new.map(dollars) },
-            per_month: MonthView {
-                now: month(now),
-                new: new_month,
-                low: end(-1.0),
-                high: end(1.0),
-            },
-            how,
-        }
-    }
 }
 
-/// Dollars from millionths.
-pub(crate) fn dollars(micros: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "costs are far below 2^52 millionths")]
-    let dollars = micros as f64 / 1e6;
-    dollars
+fn cost_view(costs: &CostPart) -> CostView {
+    let (now, new) = (costs.now, costs.new);
+    let month = new.and_then(|costs| costs.month);
+    let range = month.and_then(|month| month.range);
+    CostView {
+        per_request: NowNew {
+            now: now.map(|costs| costs.request.value),
+            new: new.map(|costs| costs.request.value),
+        },
+        per_month: MonthView {
+            now: now.and_then(|costs| Some(costs.month?.value)),
+            new: month.map(|month| month.value),
+            low: range.map(|(low, _)| low),
+            high: range.map(|(_, high)| high),
+        },
+        how: costs.how(),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use super::{Judged, wrong};
 use crate::Control;
+use crate::forecast::Prices;
 use crate::problem::Problem;
 use crate::records::ReleaseRecord;
 use checks::gate::Gate;
@@ -13,8 +14,9 @@ use domain::finding::{GateResult, Tier};
 use domain::ids::Digest;
 use domain::people::Role;
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
+use domain::units::Timestamp;
 use evals::{
-    EvalReport, How, Loaded, Options, Release, Releases, SuiteReport, evaluate, read_judges,
+    Beside, EvalReport, How, Loaded, Options, Release, Releases, SuiteReport, evaluate, read_judges,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -54,11 +56,12 @@ fn named(served: &ServedRelease) -> Vec<Digest> {
 impl Judged {
     /// A gate for each suite of the recorded tier. Each runs when its tier is
     /// reached, on a thread that may block.
-    pub(super) fn suite_gates(&self) -> Vec<Gate<'_>> {
+    pub(super) fn suite_gates(&self, now: Timestamp) -> Vec<Gate<'_>> {
         let (suites, _) = Loaded::all(&self.subject.files, &self.app);
         let recorded: Vec<Arc<Loaded>> =
             suites.into_iter().filter(|s| s.suite.tier == Tier::Recorded).map(Arc::new).collect();
-        let Some(releases) = self.releases().filter(|_| !recorded.is_empty()).map(Arc::new) else {
+        let Some(releases) = self.releases(now).filter(|_| !recorded.is_empty()).map(Arc::new)
+        else {
             return Vec::new();
         };
         recorded
@@ -82,7 +85,7 @@ impl Judged {
         result
     }
 
-    fn releases(&self) -> Option<Releases> {
+    fn releases(&self, now: Timestamp) -> Option<Releases> {
         let composed = self.composed.as_ref().ok()?;
         let mut recordings = self.recordings.clone();
         let served = ServedRelease {
@@ -98,6 +101,7 @@ impl Judged {
             }
         }
         let production = self.production.as_ref();
+        let prices = Prices::of(&self.subject.main, &self.subject.desired, now);
         Some(Releases {
             candidate: Release { id: composed.id, served },
             production: production.map(|p| Release { id: p.id, served: p.served.clone() }),
@@ -106,6 +110,7 @@ impl Judged {
             secrets: BTreeMap::new(),
             client: None,
             judges: read_judges(&self.subject.files, &self.subject.desired, &self.app).0,
+            beside: Beside { prices: Some((prices.list, prices.day)) },
         })
     }
 

@@ -113,6 +113,7 @@ fn recorded(cases: usize, repeats: usize, say: impl Fn(&str, usize, usize) -> St
         secrets: BTreeMap::new(),
         client: None,
         judges: BTreeMap::new(),
+        beside: tidegate_evals::Beside::default(),
     }
 }
 
@@ -276,6 +277,7 @@ fn live(provider: &Provider) -> Releases {
         secrets: BTreeMap::new(),
         client: Some(connect::http::Client::new()),
         judges: BTreeMap::new(),
+        beside: tidegate_evals::Beside::default(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod feature;
 pub mod judge;
 pub mod model;
 pub mod policy_cases;
+pub mod prices;
 pub mod prompt;
 pub mod release;
 pub mod rollout;

@@ -4,6 +4,7 @@
 use super::app::AppFile;
 use super::judge::JudgeSpec;
 use super::model::ModelFile;
+use super::prices::PricesFile;
 use super::prompt::PromptFile;
 use super::release::ReleaseFile;
 use crate::Files;
@@ -36,6 +37,7 @@ fn schema_of(path: &str) -> Option<&'static str> {
         ["apps", _, "evals", "recordings", file] if file.ends_with(".jsonl") => Some("recording"),
         ["apps", _, "evals", file] if file.ends_with(".yaml") => Some("suite"),
         ["apps", _, "evals", .., file] if file.ends_with(".jsonl") => Some("case"),
+        ["prices.yaml"] => Some("prices"),
         ["models", file] if file.ends_with(".yaml") => Some("model"),
         _ => None,
     }
@@ -127,6 +129,7 @@ fn schemas_and_parsers_know_the_same_keys() {
         ("case", keys::<Case>()),
         ("judge", keys::<JudgeSpec>()),
         ("model", keys::<ModelFile>()),
+        ("prices", keys::<PricesFile>()),
         ("prompt", keys::<PromptFile>()),
         ("recording", keys::<Recording>()),
         ("release", keys::<ReleaseFile>()),

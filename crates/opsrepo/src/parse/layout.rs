@@ -115,6 +115,7 @@ impl Layout {
             // Elsewhere it would look like a policy and protect nothing.
             _ if path.ends_with(".cedar") => Err(unused(path, [])),
             ["tidegate.yml"] => Err(unused(path, ["tidegate.yaml"])),
+            ["prices.yml"] => Err(unused(path, ["prices.yaml"])),
             [folder, rest @ ..] if STRICT_FOLDERS.contains(folder) && is_format(path) => {
                 let known: &[&str] = match (*folder, rest) {
                     ("environments", [_, _]) => &["aliases.yaml"],

@@ -11,13 +11,17 @@ mod models;
 mod policies;
 mod suites;
 
-use crate::format::{Fault, Format, settings::Settings};
+use crate::format::{Fault, Format, prices::PricesFile, settings::Settings};
 use crate::limits::MAX_FILES;
 use crate::text::whole_file;
 use crate::yaml::{self, Reading};
-use crate::{Desired, Files, desired::SETTINGS_FILE};
+use crate::{
+    Desired, Files,
+    desired::{PRICES_FILE, SETTINGS_FILE},
+};
 use domain::finding::{Finding, Severity};
 use domain::ids::Digest;
+use domain::price::PriceList;
 use layout::Layout;
 
 /// Reads every file of an ops repo. All faults of all files are reported, sorted
@@ -41,6 +45,7 @@ pub fn parse(files: &Files) -> (Desired, Vec<Finding>) {
     } else {
         let layout = reader.layout();
         desired.settings = reader.settings();
+        desired.prices = reader.prices();
         desired.models = reader.models(&layout);
         desired.views = reader.views(&layout);
         desired.indexes = reader.indexes(&layout);
@@ -94,6 +99,13 @@ impl Reader<'_> {
             self.findings.push(stray.clone());
         }
         layout
+    }
+
+    /// The price list; half a list would be a wrong one.
+    fn prices(&mut self) -> Option<PriceList> {
+        let before = self.findings.len();
+        let file = self.read::<PricesFile>(PRICES_FILE)?.value?;
+        (self.findings.len() == before).then(|| file.into_list())
     }
 
     fn settings(&mut self) -> Settings {

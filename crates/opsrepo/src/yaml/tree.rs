@@ -140,10 +140,10 @@ impl Node {
         match &self.kind {
             Kind::Map(entries) => entries
                 .iter()
-                .find_map(|entry| {
-                    let rest = after(field, &entry.key)?;
-                    entry.value.locate_in(rest, Some(&entry.key_span))
-                })
+                .filter_map(|entry| Some((entry, after(field, &entry.key)?)))
+                // Keys may hold dots: `gpt-4.1` begins with `gpt-4`.
+                .max_by_key(|(entry, _)| entry.key.len())
+                .and_then(|(entry, rest)| entry.value.locate_in(rest, Some(&entry.key_span)))
                 .or_else(own),
             Kind::List(items) => items
                 .iter()

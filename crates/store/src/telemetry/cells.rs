@@ -1,9 +1,10 @@
 //! Cells: merged when they come in, read by rollout or by app.
 
 use super::{PRUNE_CHUNK, arm_of, name_of, rollout_column, rollout_of};
+use crate::object::unsigned;
 use crate::{Store, StoreError};
 use analysis::{Cell, CellKey};
-use domain::ids::{AppName, RolloutId};
+use domain::ids::{AppName, ReleaseId, RolloutId};
 use domain::units::{Share, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -73,7 +74,62 @@ fn read(row: &SqliteRow) -> Result<(CellKey, Cell), StoreError> {
     Ok((key, parse(row.try_get("cell")?)?))
 }
 
+/// What one release of an app used on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayUse {
+    /// The day, counted from 1970-01-01 UTC.
+    pub day: i64,
+    /// The release that answered.
+    pub release: ReleaseId,
+    /// Answers.
+    pub requests: u64,
+    /// Tokens of their prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of the answers.
+    pub answer_tokens: u64,
+}
+
 impl Store {
+    /// What an app's users got in `[since, until)` (seconds), by day and release;
+    /// mirrored copies and previews are left out. Summed by the database: a busy
+    /// app has a cell for each second.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn used_by_day(
+        &self,
+        app: &AppName,
+        since: i64,
+        until: i64,
+    ) -> Result<Vec<DayUse>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT second / 86400 AS day, release,
+                 SUM(json_extract(cell, '$.n')) AS requests,
+                 SUM(json_extract(cell, '$.prompt_tokens')) AS prompt_tokens,
+                 SUM(json_extract(cell, '$.completion_tokens')) AS answer_tokens
+             FROM cells WHERE app = ? AND second >= ? AND second < ?
+             AND arm NOT IN ('shadow', 'preview')
+             GROUP BY day, release ORDER BY day, release",
+        )
+        .bind(app.as_str())
+        .bind(since)
+        .bind(until)
+        .fetch_all(self.telemetry.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let number = |column| unsigned(row.try_get(column)?, "a sum of cells");
+                Ok(DayUse {
+                    day: row.try_get("day")?,
+                    release: name_of("cell", row.try_get("release")?)?,
+                    requests: number("requests")?,
+                    prompt_tokens: number("prompt_tokens")?,
+                    answer_tokens: number("answer_tokens")?,
+                })
+            })
+            .collect()
+    }
+
     /// Cells of a rollout whose second lies in `[since, until)`, in order of
     /// time.
     ///

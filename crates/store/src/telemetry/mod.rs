@@ -16,6 +16,7 @@ pub(crate) mod outcomes;
 mod requests;
 mod statements;
 
+pub use cells::DayUse;
 pub use external::MAX_EXTERNAL_SAMPLES;
 pub use feedback::{FEEDBACK_PATIENCE, MAX_WAITING_FEEDBACK};
 pub use ingest::Ingested;

@@ -242,3 +242,33 @@ async fn ten_gateways_ship_at_once() {
     }
     assert_eq!(total(&home.store).await, 150);
 }
+
+#[tokio::test]
+async fn what_was_used_is_summed_by_day_and_release() {
+    let home = Home::new().await;
+    let other = ReleaseId(Digest::of(b"other"));
+    let first = record(1);
+    let day = Timestamp(86_400_000);
+    let records = [
+        first.clone(),
+        record(2),
+        RequestRecord { release: other, ..record(3) },
+        RequestRecord { at: Timestamp(NOW.0 + day.0), ..record(4) },
+        RequestRecord { arm: Arm::Shadow, ..record(5) },
+        RequestRecord { arm: Arm::Preview, ..record(6) },
+    ];
+    home.store.ingest(&batch(1, &records), NOW).await.unwrap();
+    let all = home.store.used_by_day(&first.app, 0, i64::MAX).await.unwrap();
+    let today = NOW.second().div_euclid(86_400);
+    let mut seen: Vec<_> =
+        all.iter().map(|d| (d.day - today, d.release == other, d.requests)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(0, false, 2), (0, true, 1), (1, false, 1)]);
+    let ours = all.iter().find(|d| d.requests == 2).unwrap();
+    assert_eq!(ours.prompt_tokens, 2 * first.prompt_tokens);
+    assert_eq!(ours.answer_tokens, 2 * first.completion_tokens);
+    let until = (today + 1) * 86_400;
+    assert_eq!(home.store.used_by_day(&first.app, 0, until).await.unwrap().len(), 2);
+    let nobody = "nobody".parse().unwrap();
+    assert_eq!(home.store.used_by_day(&nobody, 0, i64::MAX).await.unwrap(), []);
+}

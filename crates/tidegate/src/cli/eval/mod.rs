@@ -92,6 +92,9 @@ pub struct RunArgs {
     /// Requests a month, for the forecast of what they cost
     #[arg(long, value_name = "N")]
     requests_per_month: Option<u64>,
+    /// Day whose prices hold, as YYYY-MM-DD [default: today]
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    prices_on: Option<i64>,
     /// Write a report into this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -166,6 +169,16 @@ pub async fn run(run: &Run, verb: Eval) -> Result<Exit, Failure> {
         Eval::Record(args) => record_suites(run, &args).await,
         Eval::Import(args) => import::run(run, &args),
     }
+}
+
+/// Reads a day.
+fn day(text: &str) -> Result<i64, String> {
+    domain::units::day_number(text).ok_or_else(|| "write a day such as `2026-03-01`".to_owned())
+}
+
+/// Days from 1970-01-01.
+fn today(run: &Run) -> i64 {
+    run.now().second().div_euclid(86_400)
 }
 
 impl Which {
@@ -283,7 +296,8 @@ async fn app_report(
         Against::Release(id) => Some(id.clone()),
     };
     let paid = args.tier != TierArg::Recorded;
-    let releases = releases::of(&args.which.repo, (files, desired, app), wanted, paid)?;
+    let day = args.prices_on.unwrap_or_else(|| today(run));
+    let releases = releases::of(&args.which.repo, (files, desired, app), wanted, (paid, day))?;
     let risk = desired.apps.get(app).map(|spec| spec.risk);
     let zero = ZERO_BOUNDS.iter().find(|(of, _)| Some(*of) == risk).map(|(_, bound)| *bound);
     let mut reports = Vec::new();
@@ -324,7 +338,7 @@ async fn record_suites(run: &Run, args: &RecordArgs) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for app in desired.apps.keys().filter(wanted) {
         let about = (&files, &desired, app);
-        let releases = releases::of(&args.which.repo, about, None, true)?;
+        let releases = releases::of(&args.which.repo, about, None, (true, today(run)))?;
         for loaded in args.which.suites(&files, app)? {
             let one = record_suite(run, args, &releases, (&files, app, &loaded)).await?;
             exit = if one == Exit::Ok { exit } else { one };

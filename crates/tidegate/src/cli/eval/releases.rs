@@ -6,7 +6,7 @@ use crate::cli::failure::{Exit, Failure};
 use connect::provider::Recordings;
 use domain::ids::{AppName, Digest, ReleaseId};
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
-use evals::{Release, Releases};
+use evals::{Beside, Release, Releases};
 use opsrepo::{Desired, Files, Repo};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub(super) fn of(
     repo: &Path,
     (files, desired, app): (&Files, &Desired, &AppName),
     against: Option<String>,
-    paid: bool,
+    (paid, day): (bool, i64),
 ) -> Result<Releases, Failure> {
     let mut recordings = BTreeMap::new();
     let candidate = compose(desired, app, &mut recordings).map_err(|found| {
@@ -77,6 +77,7 @@ pub(super) fn of(
         secrets,
         client: paid.then(connect::http::Client::new),
         judges,
+        beside: Beside { prices: desired.prices.clone().map(|list| (list, day)) },
     })
 }
 
