@@ -130,6 +130,15 @@ pub(crate) async fn decide(
     answer(api.control.decide(&caller, id, expected, new).await)
 }
 
+pub(crate) async fn recheck(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<ChangeId>,
+    IfMatch(expected): IfMatch,
+) -> Answer<ChangeView> {
+    answer(api.control.recheck(&caller, id, expected).await)
+}
+
 pub(crate) async fn withdraw(
     State(api): State<Api>,
     Signed(caller): Signed,

@@ -1,10 +1,11 @@
-//! `/api/v1/changes/{id}/evals`.
+//! `/api/v1/changes/{id}/evals` and `/api/v1/apps/{app}/evaluation`.
 
 use crate::Api;
 use crate::extract::{Answer, Params, Path, Signed, answer};
 use axum::extract::State;
 use control::evals::{CaseQuery, CasesView, EvalReport, Filter};
-use domain::ids::ChangeId;
+use control::scheduled::ScheduledView;
+use domain::ids::{AppName, ChangeId};
 use serde::Deserialize;
 
 pub(crate) async fn report(
@@ -33,4 +34,12 @@ pub(crate) async fn cases(
 ) -> Answer<CasesView> {
     let CaseParams { filter, limit, cursor } = params;
     answer(api.control.change_cases(&caller, id, CaseQuery { filter, limit, cursor }).await)
+}
+
+pub(crate) async fn scheduled(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(app): Path<AppName>,
+) -> Answer<ScheduledView> {
+    answer(api.control.scheduled_run(&caller, &app).await)
 }

@@ -115,7 +115,7 @@ mod tests {
             executable: std::path::PathBuf::new(),
             prometheus: None,
             demo: false,
-            classifier_keys: control::ClassifierKeys::none(),
+            env_keys: control::ClassifierKeys::none(),
         }
     }
 

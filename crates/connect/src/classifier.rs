@@ -37,7 +37,8 @@ impl Keys {
         Self::new(|_| None)
     }
 
-    fn find(&self, name: &str) -> Option<String> {
+    /// The key of this name.
+    pub fn find(&self, name: &str) -> Option<String> {
         (self.0)(name)
     }
 }

@@ -316,6 +316,48 @@ impl Control {
         self.change(caller, id).await
     }
 
+    /// Runs the checks of the same content again: a provider was down, a policy
+    /// or a label is another. Words already said stay: they name the content.
+    ///
+    /// # Errors
+    /// `not_allowed`, `changed_meanwhile`, `not_checked_yet`, `not_open`.
+    pub async fn recheck(
+        &self,
+        caller: &Caller,
+        id: ChangeId,
+        expected: Option<Generation>,
+    ) -> Result<ChangeView, Problem> {
+        let mut change = self.change_record(id).await?;
+        fresh(&change, expected)?;
+        if !domain::people::may(&caller.person.roles, Permission::Approve) {
+            caller.must(Permission::Propose)?;
+        }
+        must_be_open(&change.doc)?;
+        if change.doc.state == ChangeState::Checking {
+            return Err(Problem::new(
+                ProblemKind::Refused,
+                "not_checked_yet",
+                format!("{id} is being checked now"),
+                format!("wait for it: `tidegate change checks {} --wait`", id.0),
+            ));
+        }
+        let now = self.clock.now();
+        change.doc.state = ChangeState::Checking;
+        change.doc.report = None;
+        let mut tx = Tx::new(now);
+        tx.audit(
+            entry(now, caller.actor(), "change.rechecked", &change.doc.app)
+                .on(format!("change/{id}"))
+                .from(caller.source.as_deref())
+                .with(params! {"head" => change.doc.head, "content" => change.doc.content})
+                .into(),
+        );
+        update(&mut tx, &mut change, now);
+        self.store.commit(tx).await?;
+        self.wake();
+        self.change(caller, id).await
+    }
+
     /// The author takes it back.
     ///
     /// # Errors

@@ -5,13 +5,15 @@
 //! report, release with its signed manifest, next state, audit entry. Checking
 //! the same commit again gives the same report.
 
+pub(crate) mod address;
 mod cheaper;
 mod classifier;
 mod cost;
 mod denied;
+pub(crate) mod paid;
 pub mod preview;
 mod signals;
-mod suites;
+pub(crate) mod suites;
 
 use crate::experiments::gate::{Beside, answers, variants_gate};
 use crate::facts::Known;
@@ -59,6 +61,10 @@ impl Control {
         let query = Query::of(Kind::Change).state(changes::word(ChangeState::Checking));
         let mut failed = Ok(());
         for change in self.store.list::<Change>(query).await?.items {
+            // One with a report has only its paid suites to go.
+            if change.doc.report.is_some() {
+                continue;
+            }
             match self.check(change).await {
                 // Somebody pushed meanwhile: the next look checks that.
                 Err(CheckError::Conflict) | Ok(()) => {}
@@ -71,33 +77,8 @@ impl Control {
 
     async fn check(&self, mut change: Versioned<Change>) -> Result<(), CheckError> {
         let now = self.clock.now();
-        let subject = self.subject(&change.doc).await?;
         let app = change.doc.app.clone();
-        let composed = subject.desired.compose(&app);
-        let denied = match &composed {
-            Ok(release) => self.store.get::<DeniedRecord>(Kind::Denied, release.id).await?,
-            Err(_) => None,
-        };
-        let production = match self.app_record(&app).await {
-            Ok(record) => Some(self.release_record(record.doc.production).await?),
-            Err(_) => None,
-        };
-        let known = self.known_of(&change.doc, now).await?;
-        let heard = self.heard_of(&subject.desired, &app, now).await?;
-        let recordings = self.recordings_of(production.as_deref()).await?;
-        let judged = Judged {
-            keys: self.config.classifier_keys.clone(),
-            heard,
-            recordings,
-            evals: Mutex::default(),
-            asked: Mutex::default(),
-            subject,
-            app: app.clone(),
-            composed,
-            denied: denied.map(|d| d.doc),
-            production,
-            known,
-        };
+        let judged = self.judged_of(&change.doc, now).await?;
         // Tokenizers and scanners take their time: not on a thread that serves.
         let (judged, report, policies) = tokio::task::spawn_blocking(move || {
             let policies = judged.policies(now);
@@ -107,13 +88,17 @@ impl Control {
         .await
         .map_err(|e| wrong("the checks", &e))?;
         let evals = judged.evals();
+        let waits = judged.waits_for_paid(&report);
         let Judged { subject, composed, production, asked: money, .. } = judged;
         let release = composed.ok();
         let mut tx = Tx::new(now);
         change.doc.release = release.as_ref().map(|r| r.id);
         change.doc.production = production.map(|p| p.id);
-        change.doc.state =
-            if report.passed() { ChangeState::NeedsApproval } else { ChangeState::NeedsFixes };
+        change.doc.state = match report.passed() {
+            true if waits => ChangeState::Checking,
+            true => ChangeState::NeedsApproval,
+            false => ChangeState::NeedsFixes,
+        };
         let asked =
             |of: &Desired| of.apps.get(&app).map(|s| s.requirements.clone()).unwrap_or_default();
         change.doc.requirements = strictest(asked(&subject.desired), asked(&subject.base));
@@ -143,7 +128,39 @@ impl Control {
         changes::update(&mut tx, &mut change, now);
         self.store.commit(tx).await?;
         self.wake();
+        self.wake_payer();
         Ok(())
+    }
+
+    /// Everything the gates are told of a change.
+    async fn judged_of(&self, change: &Change, now: Timestamp) -> Result<Judged, Problem> {
+        let subject = self.subject(change).await?;
+        let app = change.app.clone();
+        let composed = subject.desired.compose(&app);
+        let denied = match &composed {
+            Ok(release) => self.store.get::<DeniedRecord>(Kind::Denied, release.id).await?,
+            Err(_) => None,
+        };
+        let production = match self.app_record(&app).await {
+            Ok(record) => Some(self.release_record(record.doc.production).await?),
+            Err(_) => None,
+        };
+        let known = self.known_of(change, now).await?;
+        let heard = self.heard_of(&subject.desired, &app, now).await?;
+        let recordings = self.recordings_of(production.as_deref()).await?;
+        Ok(Judged {
+            keys: self.config.env_keys.clone(),
+            heard,
+            recordings,
+            evals: Mutex::default(),
+            asked: Mutex::default(),
+            subject,
+            app: app.clone(),
+            composed,
+            denied: denied.map(|d| d.doc),
+            production,
+            known,
+        })
     }
 
     async fn subject(&self, change: &Change) -> Result<Subject, Problem> {
@@ -252,7 +269,7 @@ impl From<CommitError> for CheckError {
 
 /// Everything the gates are told.
 struct Judged {
-    /// Keys of classifiers.
+    /// Keys of classifiers and providers.
     keys: connect::classifier::Keys,
     /// Names under which somebody said something about this app lately.
     heard: BTreeSet<String>,
@@ -345,6 +362,7 @@ impl Judged {
             gates.extend(self.classifier_gate());
             gates.extend(self.suite_gates(now));
             gates.push(self.cost_gate(now));
+            gates.extend(self.paid_gates());
         }
         let about = Report {
             commit: self.subject.commit.to_string(),

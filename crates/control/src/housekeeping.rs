@@ -6,6 +6,7 @@ use crate::experiments::ExperimentRecord;
 use crate::problem::Problem;
 use crate::records::RolloutRecord;
 use domain::units::{Span, Timestamp};
+use std::path::Path;
 use std::sync::Arc;
 use store::Kind;
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ const KEEP_REQUESTS: Span = Span::from_secs(30 * 86_400);
 /// How long counts are kept, and the outcomes of a rollout or an experiment from
 /// its end on. No rollout lasts longer.
 const KEEP_CELLS: Span = Span::from_secs(90 * 86_400);
+/// How long answers that suites paid for are kept after the last one.
+const KEEP_ANSWERS: Span = Span::from_secs(30 * 86_400);
 /// Looks kept per rollout: at one a minute, a week.
 const KEEP_TICKS: u32 = 10_080;
 
@@ -42,6 +45,7 @@ impl Control {
         let now = self.clock.now();
         self.forget_sessions(now).await?;
         let before = |kept: Span| Timestamp(now.0.saturating_sub(kept.millis()));
+        self.forget_answers(before(KEEP_ANSWERS)).await?;
         self.store.prune_requests(before(KEEP_REQUESTS)).await?;
         self.store.prune_cells(before(KEEP_CELLS)).await?;
         self.store.prune_external(before(KEEP_CELLS)).await?;
@@ -62,4 +66,33 @@ impl Control {
         }
         Ok(())
     }
+
+    /// Removes journals of paid suites that nobody wrote into since.
+    async fn forget_answers(&self, before: Timestamp) -> Result<(), Problem> {
+        let folder = crate::gates::paid::journals(&self.config.data);
+        let removed = tokio::task::spawn_blocking(move || forget_files(&folder, before));
+        // A file that cannot be removed is tried again in an hour.
+        if let Err(error) = removed.await.map_err(|e| crate::wrong("tidying up", &e))? {
+            tracing::warn!(%error, "old answers of suites could not be removed");
+        }
+        Ok(())
+    }
+}
+
+fn forget_files(folder: &Path, before: Timestamp) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let written = entry.metadata()?.modified()?;
+        let written = written.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let old = i64::try_from(written.as_millis()).is_ok_and(|ms| ms < before.0);
+        if old && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }

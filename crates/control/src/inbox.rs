@@ -5,6 +5,7 @@ use crate::Control;
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::records::RolloutRecord;
+use crate::scheduled::ScheduledRun;
 use domain::approval;
 use domain::change::{Change, ChangeState};
 use domain::ids::AppName;
@@ -25,7 +26,7 @@ const MAX_EACH: u32 = 200;
 /// One thing that waits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InboxItem {
-    /// `approve`, `mend`, `decide`, `give_reason`.
+    /// `approve`, `mend`, `decide`, `give_reason`, `look`.
     pub kind: &'static str,
     /// The app.
     pub app: AppName,
@@ -59,6 +60,10 @@ impl Control {
         let open = Query::of(Kind::Incident).state("open").newest_first().limit(MAX_EACH);
         for incident in self.store.list::<Incident>(open).await?.items {
             items.extend(self.of_incident(caller, incident.doc));
+        }
+        if may(&caller.person.roles, Permission::Operate) {
+            let runs = self.alarming_runs().await?;
+            items.extend(runs.into_iter().map(|run| self.of_run(run)));
         }
         items.sort_by_key(|item| std::cmp::Reverse(item.at));
         Ok(items)
@@ -106,6 +111,24 @@ impl Control {
             url: self.url(&format!("rollouts/{}", state.id)),
             at: rollout.updated_at,
         })
+    }
+
+    fn of_run(&self, run: ScheduledRun) -> InboxItem {
+        let why = match run.drift.first() {
+            Some(found) => found.message.clone(),
+            None => "a suite failed".to_owned(),
+        };
+        InboxItem {
+            kind: "look",
+            text: Sentence::render(
+                "look",
+                "{app} does worse than it should when it is asked by the clock: {why}",
+                params! {"app" => run.app, "why" => why},
+            ),
+            url: self.url(&format!("apps/{}", run.app)),
+            at: run.ended_at.unwrap_or(run.started_at),
+            app: run.app,
+        }
     }
 
     fn of_incident(&self, caller: &Caller, incident: Incident) -> Option<InboxItem> {

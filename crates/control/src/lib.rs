@@ -75,6 +75,7 @@ mod reconcile;
 pub mod records;
 pub mod releases;
 pub mod rollouts;
+pub mod scheduled;
 pub mod series;
 pub mod sessions;
 pub mod telemetry;
@@ -124,8 +125,8 @@ pub struct Config {
     pub prometheus: Option<Prometheus>,
     /// True for a demo: its people may be looked through the eyes of.
     pub demo: bool,
-    /// Where the keys of classifiers are found.
-    pub classifier_keys: connect::classifier::Keys,
+    /// Keys of classifiers and providers, by the name of their environment variable.
+    pub env_keys: connect::classifier::Keys,
 }
 
 /// Everything `control` holds. One per process.
@@ -145,6 +146,8 @@ pub struct Control {
     pub(crate) heard: Notify,
     /// Wakes the loop of [`reconcile`].
     pub(crate) wake: Notify,
+    /// Wakes the loop that asks paid suites.
+    pub(crate) wake_payer: Notify,
     pub(crate) evidence: evidence::Kept,
     pub(crate) trials: experiments::Trials,
     pub(crate) tries: sessions::Tries,
@@ -196,6 +199,7 @@ impl Control {
             signing_log: Mutex::new(()),
             heard: Notify::new(),
             wake: Notify::new(),
+            wake_payer: Notify::new(),
             evidence: evidence::Kept::default(),
             trials: experiments::Trials::default(),
             tries: sessions::Tries::default(),
@@ -238,6 +242,11 @@ impl Control {
     /// Something changed: look now instead of at the next turn.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// A change may wait for its paid suites.
+    pub(crate) fn wake_payer(&self) {
+        self.wake_payer.notify_one();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

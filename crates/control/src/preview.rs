@@ -15,6 +15,7 @@
 //!   preview, and a preview whose token is gone is over.
 
 use crate::caller::{Caller, secret_hash};
+use crate::gates::address::unknown_address;
 use crate::incidents::entry;
 use crate::people::fresh_secret;
 use crate::problem::{Problem, ProblemKind};
@@ -27,7 +28,7 @@ use domain::finding::{GateOutcome, Tier};
 use domain::ids::{AppName, ChangeId, PersonName, ReleaseId};
 use domain::params;
 use domain::people::Permission;
-use domain::snapshot::PreviewGrant;
+use domain::snapshot::{PreviewGrant, ServedRelease};
 use domain::units::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -157,7 +158,7 @@ impl Control {
     ///
     /// # Errors
     /// `not_allowed`; `not_open`, `not_checked_yet`, `checks_failed`; `bad_hours`,
-    /// `bad_tokens`, `no_such_model`, `policy_denies`.
+    /// `bad_tokens`, `no_such_model`, `policy_denies`, `new_address`.
     pub async fn start_preview(
         &self,
         caller: &Caller,
@@ -170,11 +171,16 @@ impl Control {
         let candidate = previewable(&change)?;
         let now = self.clock.now();
         let mut tx = Tx::new(now);
-        let release = match &new.model {
-            None => candidate,
+        let (release, served) = match &new.model {
+            None => (candidate, self.release_record(candidate).await?.served.clone()),
             Some(model) => {
                 let made = self.compose_with_model(&change, model, now).await?;
                 let release = made.release.id;
+                let served = ServedRelease {
+                    app: change.app.clone(),
+                    components: made.release.manifest.components.clone(),
+                    contents: made.release.contents.clone(),
+                };
                 self.write_release(
                     &mut tx,
                     &made.desired,
@@ -184,9 +190,10 @@ impl Control {
                     now,
                 )
                 .await?;
-                release
+                (release, served)
             }
         };
+        self.must_know_address(&change, &served).await?;
         let before = self.store.get::<PreviewRecord>(Kind::Preview, id).await?;
         if let Some(before) = before.as_ref().filter(|before| before.doc.ended.is_none()) {
             self.drop_token(&mut tx, &before.doc.token).await?;
@@ -245,6 +252,29 @@ impl Control {
         self.wake();
         self.wait_for_gateways(generation).await;
         Ok(MadePreview { token: secret, preview: self.preview(caller, id).await? })
+    }
+
+    /// Refuses a model that would be asked where nobody agreed to.
+    async fn must_know_address(
+        &self,
+        change: &Change,
+        served: &ServedRelease,
+    ) -> Result<(), Problem> {
+        let production = self.app_record(&change.app).await?.doc.production;
+        let production = self.release_record(production).await?;
+        let main = self.main().await?;
+        match unknown_address(served, &main.desired, Some(&production.served)) {
+            None => Ok(()),
+            Some(address) => Err(Problem::new(
+                ProblemKind::Refused,
+                "new_address",
+                format!(
+                    "{} would be asked at {address}, where no model in use is asked",
+                    change.id
+                ),
+                "have the model's entry approved in a change of its own first",
+            )),
+        }
     }
 
     /// Where the preview of a change stands.

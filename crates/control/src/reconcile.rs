@@ -14,6 +14,9 @@ use store::{Kind, Query, Tx};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Longest time between two looks for paid suites: a new day may have begun.
+const PAY_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
 impl Control {
     /// Starts the loop. It ends when `shutdown` turns true.
     ///
@@ -33,6 +36,7 @@ impl Control {
         })?;
         tokio::task::spawn(Arc::clone(&self).keep_house(shutdown.clone()));
         tokio::task::spawn(Arc::clone(&self).keep_asking(shutdown.clone()));
+        tokio::task::spawn(Arc::clone(&self).keep_paying(shutdown.clone()));
         Ok(tokio::task::spawn(async move {
             let _until_the_end = claim;
             while !*shutdown.borrow() {
@@ -45,6 +49,24 @@ impl Control {
                 }
             }
         }))
+    }
+
+    /// Asks paid suites, apart from everything else: a provider takes minutes.
+    async fn keep_paying(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        while !*shutdown.borrow() {
+            tokio::select! {
+                () = async {
+                    report("asking paid suites", self.pay_for_suites().await);
+                    report("asking scheduled suites", self.run_scheduled().await);
+                    let turn = tokio::time::sleep(PAY_EVERY);
+                    tokio::select! {
+                        () = turn => {}
+                        () = self.wake_payer.notified() => {}
+                    }
+                } => {}
+                _ = shutdown.changed() => {}
+            }
+        }
     }
 
     /// One look at everything. A part that fails is tried at the next look; it

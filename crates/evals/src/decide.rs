@@ -18,6 +18,7 @@ use analysis::compare::{Interval, paired, share};
 use domain::finding::{Finding, GateOutcome, Severity};
 use domain::suite::{ScoreRule, SuiteKind};
 use found::Found;
+use opsrepo::Risk;
 use std::collections::BTreeMap;
 
 /// Cases listed of each kind of trouble.
@@ -31,6 +32,17 @@ pub struct About {
     pub zero_bound: Option<f64>,
     /// Requests a month, for the forecast.
     pub requests_per_month: Option<f64>,
+}
+
+/// Share of failures a suite of attacks must exclude, by the risk of the app.
+const ZERO_BOUNDS: [(Risk, f64); 3] = [(Risk::Low, 0.05), (Risk::Medium, 0.02), (Risk::High, 0.01)];
+
+impl About {
+    /// For an app of this risk.
+    pub fn of(risk: Option<Risk>) -> Self {
+        let bound = ZERO_BOUNDS.iter().find(|(of, _)| Some(*of) == risk).map(|(_, bound)| *bound);
+        Self { zero_bound: bound, requests_per_month: None }
+    }
 }
 
 /// Judges a run of a suite.

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A release with its content.
 #[derive(Debug, Clone)]
@@ -106,6 +107,10 @@ pub struct How {
     pub journal: Option<PathBuf>,
     /// What decisions rest on besides.
     pub about: About,
+    /// Most tokens of paid answers, whatever the suite allows.
+    pub cap: Option<u64>,
+    /// Where tokens that were paid for are added up.
+    pub spent: Option<Arc<AtomicU64>>,
 }
 
 /// Runs one suite against the releases.
@@ -146,10 +151,19 @@ pub async fn evaluate(
         Ok(both) => both,
         Err(why) => return unusable(&loaded, &why),
     };
-    let asker = Arc::new(Asker::new(how.limits, loaded.suite.token_cap));
+    let cap = [loaded.suite.token_cap, how.cap].into_iter().flatten().min();
+    let asker = Arc::new(Asker::new(how.limits, cap));
+    let book = || {
+        if let Some(spent) = &how.spent {
+            spent.fetch_add(asker.used(), Ordering::Relaxed);
+        }
+    };
     let (judges, judged) = match judges(&loaded, releases, how, &asker).await {
         Ok(both) => both,
-        Err(why) => return unusable(&loaded, &why),
+        Err(why) => {
+            book();
+            return unusable(&loaded, &why);
+        }
     };
     let suite = Suite {
         judges,
@@ -159,7 +173,8 @@ pub async fn evaluate(
         journal: ours.clone(),
         production_journal: theirs.clone(),
     };
-    let done = run(suite.clone(), asker, &how.options, progress).await;
+    let done = run(suite.clone(), Arc::clone(&asker), &how.options, progress).await;
+    book();
     for journal in [ours, theirs].into_iter().flatten() {
         // What was not synced is written all the same; only a power cut loses it.
         journal.sync().ok();

@@ -45,7 +45,7 @@ pub use format::model::{ModelSpec, Prices, RecordingsFile};
 pub use format::prompt::{PromptMessageSpec, PromptSpec};
 pub use format::release::{Inline, ReleaseSpec};
 pub use format::rollout::replayed_policy;
-pub use format::settings::Settings;
+pub use format::settings::{PaidEvals, Settings};
 pub use format::suite;
 pub use git::{
     CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, Repo, RepoError,

@@ -64,6 +64,7 @@ fn samples(method: &str, path: &str, content: &str) -> Vec<(&'static str, Value)
             one(json!({"decision": "approve", "content": content}))
         }
         ("POST", "/changes/{id}/withdraw") => vec![("another's", json!({}))],
+        ("POST", "/changes/{id}/recheck") => one(json!({})),
         ("POST", "/rollouts/{id}/actions") => vec![
             ("pause", act("pause")),
             ("resume", act("resume")),

@@ -25,7 +25,7 @@ mod tiers;
 pub use contract::{Declared, contract};
 pub use parity::{Data, feature_parity};
 pub use safety::{forbidden_terms, hidden_text, injection_gate, personal_data, secrets_gate};
-pub use tiers::{Gate, Report, run_tiers, schema};
+pub use tiers::{Gate, Report, run_tiers, schema, worst};
 
 use crate::lint::{self, PromptFiles};
 use crate::tokens;

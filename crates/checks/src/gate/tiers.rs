@@ -113,7 +113,7 @@ pub fn run_tiers(mut gates: Vec<Gate<'_>>, report: Report) -> GateReport {
 }
 
 /// The worst outcome; skipped only if every gate was.
-fn worst(results: &[GateResult]) -> GateOutcome {
+pub fn worst(results: &[GateResult]) -> GateOutcome {
     let has = |outcome| results.iter().any(|result| result.outcome == outcome);
     [GateOutcome::Failed, GateOutcome::Warned, GateOutcome::Passed]
         .into_iter()

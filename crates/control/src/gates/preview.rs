@@ -137,7 +137,7 @@ impl Control {
         let known = self.known_about(app, [caller.name()].into_iter(), None, now).await?;
         let heard = self.heard_of(&subject.desired, app, now).await?;
         let judged = Judged {
-            keys: self.config.classifier_keys.clone(),
+            keys: self.config.env_keys.clone(),
             production: Some(self.release_record(record.doc.production).await?),
             recordings: super::suites::Parsed::new(),
             evals: Mutex::default(),

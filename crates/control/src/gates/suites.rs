@@ -16,7 +16,8 @@ use domain::people::Role;
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
 use domain::units::Timestamp;
 use evals::{
-    Beside, EvalReport, How, Loaded, Options, Release, Releases, SuiteReport, evaluate, read_judges,
+    About, Beside, EvalReport, How, Loaded, Options, Release, Releases, SuiteReport, evaluate,
+    read_judges,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -24,11 +25,11 @@ use store::Tx;
 use tokio::runtime::Handle;
 
 /// Parsed recordings by the digest of their file.
-pub(super) type Parsed = BTreeMap<Digest, Arc<Recordings>>;
+pub(crate) type Parsed = BTreeMap<Digest, Arc<Recordings>>;
 
 impl Control {
     /// The recordings that answer for production, from the store.
-    pub(super) async fn recordings_of(
+    pub(crate) async fn recordings_of(
         &self,
         production: Option<&ReleaseRecord>,
     ) -> Result<Parsed, Problem> {
@@ -77,15 +78,23 @@ impl Judged {
     }
 
     fn run_suite(&self, loaded: Arc<Loaded>, releases: &Releases) -> GateResult {
-        let how =
-            How { options: Options { details: true, ..Options::default() }, ..How::default() };
+        let how = How {
+            options: Options { details: true, ..Options::default() },
+            about: self.about(),
+            ..How::default()
+        };
         let report = Handle::current().block_on(evaluate(loaded, releases, &how, &|_| {}));
         let result = report.gate();
         self.evals.lock().unwrap_or_else(PoisonError::into_inner).push(report);
         result
     }
 
-    fn releases(&self, now: Timestamp) -> Option<Releases> {
+    /// What decisions rest on besides.
+    pub(super) fn about(&self) -> About {
+        About::of(self.subject.desired.apps.get(&self.app).map(|spec| spec.risk))
+    }
+
+    pub(super) fn releases(&self, now: Timestamp) -> Option<Releases> {
         let composed = self.composed.as_ref().ok()?;
         let mut recordings = self.recordings.clone();
         let served = ServedRelease {

@@ -91,7 +91,7 @@ pub fn config(dir: &TempDir, now: &Arc<AtomicI64>) -> Config {
         executable: "/bin/true".into(),
         prometheus: None,
         demo: false,
-        classifier_keys: connect::classifier::Keys::none(),
+        env_keys: connect::classifier::Keys::none(),
     }
 }
 

@@ -9,6 +9,7 @@
 //!     url: https://moderation.example.com/v1/moderations
 //!     key_env: TIDEGATE_CLASSIFIER_KEY
 //!     on_failure: fail
+//! evals: {tokens_per_day: 2000000, every: 24h}
 //! ```
 
 use super::{Fault, Format};
@@ -34,6 +35,48 @@ pub struct Settings {
     /// Where texts of apps may be sent to be judged, by the name apps use.
     #[serde(default)]
     pub classifiers: BTreeMap<String, Classifier>,
+    /// What the server itself may spend on evaluations; nothing if absent.
+    #[serde(default)]
+    pub evals: Option<PaidEvals>,
+}
+
+/// Most calls under way at once.
+pub const MAX_CONCURRENCY: usize = 64;
+/// Shortest time between two runs of a schedule.
+const MIN_EVERY: Span = Span::from_secs(3600);
+/// Longest time between two runs of a schedule.
+const MAX_EVERY: Span = Span::from_secs(31 * 86_400);
+/// Longest one call may be waited for.
+const MAX_CALL: Span = Span::from_secs(600);
+
+/// What the server itself may spend on evaluations: suites of the tier `paid` on
+/// every change that passed the cheaper ones, those of `scheduled` by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaidEvals {
+    /// Tokens of prompts and answers in a day (UTC), all apps together.
+    pub tokens_per_day: u64,
+    /// Calls under way at once.
+    #[serde(default = "eight")]
+    pub concurrency: usize,
+    /// Calls begun in a minute; no limit if absent.
+    #[serde(default)]
+    pub per_minute: Option<u32>,
+    /// Longest one call may take.
+    #[serde(default = "minute")]
+    pub timeout: Span,
+    /// How often suites of the tier `scheduled` are asked what serves; never if
+    /// absent.
+    #[serde(default)]
+    pub every: Option<Span>,
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn minute() -> Span {
+    Span::from_secs(60)
 }
 
 /// What is used where nothing is said.
@@ -68,6 +111,7 @@ impl Default for Settings {
             environments: only_production(),
             defaults: Defaults::default(),
             classifiers: BTreeMap::new(),
+            evals: None,
         }
     }
 }
@@ -100,8 +144,52 @@ impl Format for Settings {
         for (name, classifier) in &self.classifiers {
             faults.extend(classifier_faults(name, classifier));
         }
+        faults.extend(self.evals.iter().flat_map(evals_faults));
         faults
     }
+}
+
+fn evals_faults(evals: &PaidEvals) -> Vec<Fault> {
+    let out = |key: &str, message: String, mend: String| {
+        Fault::new(format!("evals.{key}"), "out_of_range", message, mend)
+    };
+    let mut faults = Vec::new();
+    if evals.tokens_per_day == 0 {
+        faults.push(out(
+            "tokens_per_day",
+            "with no tokens a day nothing could be asked".to_owned(),
+            "write how many the server may spend, or take `evals` out".to_owned(),
+        ));
+    }
+    if !(1..=MAX_CONCURRENCY).contains(&evals.concurrency) {
+        faults.push(out(
+            "concurrency",
+            format!("{} calls at once are out of range", evals.concurrency),
+            format!("write 1 to {MAX_CONCURRENCY}; 8 is usual"),
+        ));
+    }
+    if evals.per_minute == Some(0) {
+        faults.push(out(
+            "per_minute",
+            "with no call a minute nothing could be asked".to_owned(),
+            "write the provider's rate limit, or leave it out".to_owned(),
+        ));
+    }
+    if evals.timeout == Span::ZERO || evals.timeout > MAX_CALL {
+        faults.push(out(
+            "timeout",
+            format!("a `timeout` of {} is out of range", evals.timeout),
+            format!("write more than nothing and at most `{MAX_CALL}`; `60s` is usual"),
+        ));
+    }
+    if let Some(every) = evals.every.filter(|every| *every < MIN_EVERY || *every > MAX_EVERY) {
+        faults.push(out(
+            "every",
+            format!("a run every {every} is out of range"),
+            format!("write `{MIN_EVERY}` to `{MAX_EVERY}`; `24h` is usual"),
+        ));
+    }
+    faults
 }
 
 fn classifier_faults(name: &str, classifier: &Classifier) -> Vec<Fault> {

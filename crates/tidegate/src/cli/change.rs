@@ -1,4 +1,4 @@
-//! `change create|list|get|diff|checks|preview|approve|reject|withdraw`.
+//! `change create|list|get|diff|checks|preview|approve|reject|recheck|withdraw`.
 
 use super::edits;
 use super::failure::{Exit, Failure};
@@ -68,6 +68,11 @@ pub enum Change {
     Approve(Decide),
     /// Say no; needs a reason
     Reject(Decide),
+    /// Check the same content again: a provider was down, a policy is another
+    Recheck {
+        /// Its number
+        change: ChangeId,
+    },
     /// Take one's own change back
     Withdraw {
         /// Its number
@@ -149,6 +154,7 @@ pub async fn run(run: &Run, verb: Change) -> Result<Exit, Failure> {
         Change::Preview(args) => super::preview::run(run, args).await,
         Change::Approve(args) => decide(run, args, Decision::Approve).await,
         Change::Reject(args) => decide(run, args, Decision::Reject).await,
+        Change::Recheck { change } => recheck(run, change).await,
         Change::Withdraw { change, if_match } => withdraw(run, change, if_match).await,
     }
 }
@@ -436,6 +442,13 @@ async fn wait_merged(run: &Run, mut change: ChangeView) -> Result<ChangeView, Fa
         Ok(change)
     };
     run.wait_for(&again, looks).await
+}
+
+async fn recheck(run: &Run, id: ChangeId) -> Result<Exit, Failure> {
+    let nothing = serde_json::json!({});
+    let change: ChangeView = run.api.post(&format!("changes/{id}/recheck"), &nothing, None).await?;
+    show(run, &change).await?;
+    Ok(Exit::Ok)
 }
 
 async fn withdraw(run: &Run, id: ChangeId, if_match: Option<u64>) -> Result<Exit, Failure> {

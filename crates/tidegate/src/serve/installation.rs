@@ -85,7 +85,7 @@ impl Installation {
             executable,
             prometheus: None,
             demo: false,
-            classifier_keys: connect::classifier::Keys::none(),
+            env_keys: connect::classifier::Keys::none(),
         })
     }
 }

@@ -154,7 +154,7 @@ async fn start(
     config.gateway_url = options.gateway_url.clone().or_else(|| own_gateway.clone());
     config.look_every = options.look_every;
     config.demo = options.demo;
-    config.classifier_keys =
+    config.env_keys =
         connect::classifier::Keys::new(|name| std::env::var_os(name)?.into_string().ok());
     config.prometheus = options.prometheus().map_err(|e| Failure::usage(e.to_string()))?;
     let data = config.data.clone();

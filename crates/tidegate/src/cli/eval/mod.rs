@@ -16,7 +16,7 @@ use domain::finding::{GateOutcome, Tier};
 use domain::ids::AppName;
 use domain::units::Span;
 use evals::{About, Asker, EvalReport, How, Limits, Loaded, Options, Releases, Results, evaluate};
-use opsrepo::{Desired, Files, Risk};
+use opsrepo::{Desired, Files};
 use releases::Against;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +26,6 @@ use std::time::Duration;
 
 /// Where paid answers and the last report are kept, below the checkout.
 const CACHE: &str = ".tidegate/evals";
-/// Share of failures a suite of attacks must exclude, by the risk of the app.
-const ZERO_BOUNDS: [(Risk, f64); 3] = [(Risk::Low, 0.05), (Risk::Medium, 0.02), (Risk::High, 0.01)];
 
 /// What to do with evaluation suites.
 #[derive(Debug, Subcommand)]
@@ -299,7 +297,6 @@ async fn app_report(
     let day = args.prices_on.unwrap_or_else(|| today(run));
     let releases = releases::of(&args.which.repo, (files, desired, app), wanted, (paid, day))?;
     let risk = desired.apps.get(app).map(|spec| spec.risk);
-    let zero = ZERO_BOUNDS.iter().find(|(of, _)| Some(*of) == risk).map(|(_, bound)| *bound);
     let mut reports = Vec::new();
     for loaded in suites {
         let failing = last.failing.get(&key(app, &loaded.name));
@@ -320,9 +317,10 @@ async fn app_report(
             limits: args.which.limits(),
             journal: Some(cache.to_owned()),
             about: About {
-                zero_bound: zero,
                 requests_per_month: args.requests_per_month.map(|n| n as f64),
+                ..About::of(risk)
             },
+            ..How::default()
         };
         let bar = Bar::new(&loaded.name, run.clock.clone());
         reports.push(evaluate(loaded, &releases, &how, &|at| bar.show(at)).await);
