@@ -1,7 +1,7 @@
 // Starts the real binary on the shipped example, with people, a token for apps, and traffic.
 import { createServer, connect, type Socket } from 'node:net';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -22,6 +22,28 @@ signals:
   - {name: latency_ms, kind: latency, statistic: p95, worse: higher, limit: 20000, sustained: {checks: 3}, action: pause}
 missing: {hold_for: 10m, then: pause}
 after_rollback: {cool_down: 1s, restore: immediate}
+`;
+
+const POLICIES = `@id("customers-need-an-approved-model")
+@because("what customers read comes from models that were looked at for it")
+@satisfy("choose a model with \`approved_for: customers\` in its labels")
+forbid (principal, action == Action::"release", resource)
+when { resource.audience == "customer" }
+unless { context.model.hasTag("approved_for") };
+
+@id("agents-need-one-more-approver")
+@because("a program wrote part of it")
+@requires("approver:2")
+forbid (principal, action == Action::"release", resource)
+when { context.agent };
+`;
+const EXAMPLES = `apiVersion: tidegate/v1
+cases:
+  - name: what colleagues read goes through
+    expect: {decision: allow, denied_by: []}
+  - name: customers get an approved model only
+    facts: {app: {audience: customer}}
+    expect: {decision: deny, denied_by: [customers-need-an-approved-model]}
 `;
 
 export const PEOPLE = {
@@ -82,6 +104,9 @@ export async function start(): Promise<Site> {
   const seed = join(folder, 'seed');
   cpSync(join(root, 'examples/support-summary/ops'), seed, { recursive: true });
   rmSync(join(seed, 'policies'), { recursive: true, force: true });
+  mkdirSync(join(seed, 'policies/tests'), { recursive: true });
+  writeFileSync(join(seed, 'policies/team.cedar'), POLICIES);
+  writeFileSync(join(seed, 'policies/tests/team.yaml'), EXAMPLES);
   writeFileSync(join(seed, 'apps', APP, 'rollout.yaml'), PLAN);
   record(join(seed, 'apps', APP, 'evals'));
   const made = spawnSync(binary(), ['init', join(folder, 'data'), '--from', seed, '--output', 'json', '--no-input'], { encoding: 'utf8' });

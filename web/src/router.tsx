@@ -117,6 +117,11 @@ const settings = createRoute({
   path: '/settings',
   component: lazyRouteComponent(() => import('./features/settings/settings.tsx'), 'Settings'),
 });
+const settingsPart = createRoute({
+  getParentRoute: () => root,
+  path: '/settings/$part',
+  component: lazyRouteComponent(() => import('./features/settings/settings.tsx'), 'SettingsPart'),
+});
 const signin = createRoute({
   getParentRoute: () => root,
   path: '/signin',
@@ -141,6 +146,7 @@ const tree = root.addChildren([
   request,
   audit,
   settings,
+  settingsPart,
   signin,
 ]);
 

@@ -45,6 +45,7 @@ mod openapi;
 mod patience;
 mod people;
 mod plan;
+mod policies;
 mod previews;
 mod problem;
 mod releases;
@@ -111,6 +112,7 @@ fn resources() -> Table {
         .get("/drafts/{app}", editor::draft)
         .put("/drafts/{app}", editor::save_draft)
         .delete("/drafts/{app}", editor::drop_draft)
+        .get("/policies", policies::list)
         .get("/whoami", installation::whoami)
         .get("/git", installation::git)
         .get("/gateways", installation::gateways)

@@ -67,6 +67,7 @@ pub mod log;
 pub mod people;
 pub mod plan;
 mod policies;
+pub mod policy_list;
 pub mod preview;
 pub mod problem;
 pub mod publish;

@@ -26,6 +26,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("PATCH", "/api/v1/changes/1"),
     ("GET", "/api/v1/changes/1/diff"),
     ("GET", "/api/v1/changes/1/checks"),
+    ("GET", "/api/v1/policies"),
     ("GET", "/api/v1/changes/1/evals"),
     ("GET", "/api/v1/apps/support-summary/evaluation"),
     ("GET", "/api/v1/changes/1/evals/cases"),

@@ -123,6 +123,7 @@ fn answers_are_as_described() {
     assert_eq!(ask("ana", "post", preview.0, preview.1, asked).0, 201);
     get(preview.0, preview.1);
     assert_eq!(ask("ana", "delete", preview.0, preview.1, json!({})).0, 200);
+    get("/policies", "/policies");
     get("/changes/{id}/evals", "/changes/1/evals");
     get("/changes/{id}/evals/cases", "/changes/1/evals/cases");
     let case = json!({"id": "by-hand", "variables": {"ticket": "T-1", "transcript": "x"}});

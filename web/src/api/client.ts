@@ -95,5 +95,11 @@ export async function call<T>(method: string, path: string, options: Options = {
 }
 
 export const get = <T>(path: string, signal?: AbortSignal) => call<T>('GET', path, { signal });
+/** A text, for what is no JSON. */
+export async function getText(path: string): Promise<string> {
+  const response = await fetch(apiUrl(path), { credentials: 'same-origin' });
+  if (!response.ok) throw new Problem(response.status, 'bad_answer', response.statusText, '', '', response.headers.get('x-request-id') ?? '');
+  return response.text();
+}
 export const post = <T>(path: string, body: unknown, ifMatch?: number) =>
   call<T>('POST', path, { body, ifMatch });

@@ -81,6 +81,9 @@ export const whoami = () => read<T.WhoAmI>(['whoami'], 'whoami');
 export const files = (name: string) => read<T.AppFiles>(['app', name, 'files'], `apps/${id(name)}/files`);
 export const models = (name: string) =>
   readIfThere<T.Page<T.ModelEntry>>(['models', name], withSearch('models', { app: name }));
+export const allModels = () => read<T.Page<T.ModelEntry>>(['models'], 'models?limit=1000');
+export const policies = () => read<T.Policies>(['policies'], 'policies');
+export const providers = () => readIfThere<T.Page<T.Provider>>(['providers'], 'session/providers');
 
 /** What an event topic makes stale. */
 export function staleOf(topic: string): readonly unknown[][] {

@@ -47,6 +47,13 @@ export type CheckFinding = Schemas['FoundFinding'];
 export type CheckAnswer = Schemas['Check'];
 export type Draft = Schemas['Draft'];
 export type ModelEntry = Schemas['Model'];
+export type Policies = Schemas['Policies'];
+/** A company's sign-on: `url` is gone to, not asked. */
+export interface Provider {
+  id: string;
+  name: string;
+  url: string;
+}
 
 // What the interface's description leaves open.
 

@@ -1,5 +1,5 @@
 // One app: what is live, what is on its way, and what can be done about it.
-import { Alert, Anchor, Button, Group, Paper, Select, Stack, Table, Text, Title } from '@mantine/core';
+import { Alert, Anchor, Button, Group, Paper, Select, Stack, Text, Title } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -10,6 +10,7 @@ import { ActionButton, Done } from '../../components/act.tsx';
 import { Fact, Facts, PageTitle, ReleaseLink, VerdictWord, When } from '../../components/basics.tsx';
 import { ChangeTable } from '../../components/changes.tsx';
 import { Load } from '../../components/load.tsx';
+import { Rows } from '../../components/rows.tsx';
 import { shortRelease } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { hasRole, useSession } from '../../lib/session.tsx';
@@ -30,9 +31,7 @@ export function AppPage() {
 
 function Propose({ app }: { app: string }) {
   if (!hasRole(useSession(), 'editor', 'approver', 'operator', 'admin')) return null;
-  return (
-    <Button renderRoot={(p) => <Link to="/apps/$app/propose" params={{ app }} {...p} />}>{t('home.propose')}</Button>
-  );
+  return <Button renderRoot={(p) => <Link to="/apps/$app/propose" params={{ app }} {...p} />}>{t('home.propose')}</Button>;
 }
 
 function Detail({ app }: { app: App }) {
@@ -127,7 +126,9 @@ function Actions({ app }: { app: App }) {
                     placeholder={t('app.back_to_last')}
                     data={earlier.map((r) => ({
                       value: r.id,
-                      label: `${shortRelease(r.id)} · ${Object.values(r.manifest.components).map((c) => `${c.name}@${c.version}`).join(', ')}`,
+                      label: `${shortRelease(r.id)} · ${Object.values(r.manifest.components)
+                        .map((c) => `${c.name}@${c.version}`)
+                        .join(', ')}`,
                     }))}
                     value={to}
                     onChange={setTo}
@@ -157,38 +158,19 @@ function History({ app }: { app: App }) {
           page.items.length === 0 ? (
             <Text c="dimmed">{t('app.no_rollouts')}</Text>
           ) : (
-            <Table className="cards">
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>{t('live.what')}</Table.Th>
-                  <Table.Th>{t('live.state')}</Table.Th>
-                  <Table.Th>{t('live.version')}</Table.Th>
-                  <Table.Th>{t('live.started')}</Table.Th>
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {page.items.map((r) => (
-                  <Table.Tr key={r.id}>
-                    <Table.Td data-label={t('live.what')}>
-                      <Anchor renderRoot={(p) => <Link to="/rollouts/$id" params={{ id: r.id }} {...p} />}>{r.title}</Anchor>
-                    </Table.Td>
-                    <Table.Td data-label={t('live.state')}>
-                      <VerdictWord verdict={verdictOf(r)} />
-                    </Table.Td>
-                    <Table.Td data-label={t('live.version')}>
-                      <ReleaseLink id={r.candidate} />
-                    </Table.Td>
-                    <Table.Td data-label={t('live.started')}>
-                      <When at={r.started_at} />
-                    </Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
+            <Rows
+              items={page.items}
+              id={(r) => r.id}
+              columns={[
+                [t('live.what'), (r) => <Anchor renderRoot={(p) => <Link to="/rollouts/$id" params={{ id: r.id }} {...p} />}>{r.title}</Anchor>],
+                [t('live.state'), (r) => <VerdictWord verdict={verdictOf(r)} />],
+                [t('live.version'), (r) => <ReleaseLink id={r.candidate} />],
+                [t('live.started'), (r) => <When at={r.started_at} />],
+              ]}
+            />
           )
         }
       </Load>
     </section>
   );
 }
-

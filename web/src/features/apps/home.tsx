@@ -1,5 +1,5 @@
 // Home: what needs me, and how every app is.
-import { Anchor, Badge, Button, Group, Paper, Stack, Table, Text, Title } from '@mantine/core';
+import { Anchor, Badge, Button, Group, Paper, Stack, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import * as queries from '../../api/queries.ts';
@@ -7,6 +7,7 @@ import type { App, Rollout } from '../../api/types.ts';
 import { PageTitle, ReleaseLink, Say, VerdictWord, When } from '../../components/basics.tsx';
 import { ShareBar } from '../../components/share.tsx';
 import { Empty, Load } from '../../components/load.tsx';
+import { Rows } from '../../components/rows.tsx';
 import { inboxItems, pathOf } from '../../lib/inbox.ts';
 import { t } from '../../lib/i18n.ts';
 import { hasRole, useSession } from '../../lib/session.tsx';
@@ -23,11 +24,7 @@ export function Home() {
           <Title order={2} size="h4" mb="sm">
             {t('home.apps')}
           </Title>
-          <Load query={apps}>
-            {(page) =>
-              page.items.length === 0 ? <Empty text={t('home.no_apps')} /> : <Apps apps={page.items} />
-            }
-          </Load>
+          <Load query={apps}>{(page) => (page.items.length === 0 ? <Empty text={t('home.no_apps')} /> : <Apps apps={page.items} />)}</Load>
         </section>
       </Stack>
     </>
@@ -72,59 +69,51 @@ function Apps({ apps }: { apps: App[] }) {
   const propose = hasRole(session, 'editor', 'approver', 'operator', 'admin');
   const of = (app: App) => live.data?.items.find((r) => r.id === app.rollout);
   return (
-    <Table className="cards" verticalSpacing="sm">
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>{t('home.app')}</Table.Th>
-          <Table.Th>{t('home.state')}</Table.Th>
-          <Table.Th>{t('home.production')}</Table.Th>
-          <Table.Th>{t('home.rollout')}</Table.Th>
-          {propose && <Table.Th>{t('home.do')}</Table.Th>}
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
-        {apps.map((app) => (
-          <Table.Tr key={app.name}>
-            <Table.Td data-label={t('home.app')}>
-              <div>
-                <Anchor renderRoot={(p) => <Link to="/apps/$app" params={{ app: app.name }} {...p} />} fw={600}>
-                  {app.name}
-                </Anchor>
-                <Text size="xs" c="dimmed">
-                  {t('home.owner', { owner: app.owner, risk: t(`risk.${app.risk}`, { defaultValue: app.risk }) })}
-                </Text>
-              </div>
-            </Table.Td>
-            <Table.Td data-label={t('home.state')}>
-              <Health app={app} rollout={of(app)} />
-            </Table.Td>
-            <Table.Td data-label={t('home.production')}>
-              <div>
-                <ReleaseLink id={app.production} />
-                <Text size="xs" c="dimmed" className="wrap">
-                  {[app.labels.prompt, app.labels.model].filter(Boolean).join(' · ')}
-                </Text>
-              </div>
-            </Table.Td>
-            <Table.Td data-label={t('home.rollout')}>
-              <Trial app={app} rollout={of(app)} />
-            </Table.Td>
-            {propose && (
-              <Table.Td data-label={t('home.do')}>
-                <Button
-                  size="xs"
-                  variant="default"
-                  renderRoot={(p) => <Link to="/apps/$app/propose" params={{ app: app.name }} {...p} />}
-                  aria-label={t('home.propose_for', { app: app.name })}
-                >
-                  {t('home.propose')}
-                </Button>
-              </Table.Td>
-            )}
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Table>
+    <Rows
+      items={apps}
+      id={(app) => app.name}
+      columns={[
+        [
+          t('home.app'),
+          (app) => (
+            <div>
+              <Anchor renderRoot={(p) => <Link to="/apps/$app" params={{ app: app.name }} {...p} />} fw={600}>
+                {app.name}
+              </Anchor>
+              <Text size="xs" c="dimmed">
+                {t('home.owner', { owner: app.owner, risk: t(`risk.${app.risk}`, { defaultValue: app.risk }) })}
+              </Text>
+            </div>
+          ),
+        ],
+        [t('home.state'), (app) => <Health app={app} rollout={of(app)} />],
+        [
+          t('home.production'),
+          (app) => (
+            <div>
+              <ReleaseLink id={app.production} />
+              <Text size="xs" c="dimmed" className="wrap">
+                {[app.labels.prompt, app.labels.model].filter(Boolean).join(' · ')}
+              </Text>
+            </div>
+          ),
+        ],
+        [t('home.rollout'), (app) => <Trial app={app} rollout={of(app)} />],
+        propose && [
+          t('home.do'),
+          (app) => (
+            <Button
+              size="xs"
+              variant="default"
+              renderRoot={(p) => <Link to="/apps/$app/propose" params={{ app: app.name }} {...p} />}
+              aria-label={t('home.propose_for', { app: app.name })}
+            >
+              {t('home.propose')}
+            </Button>
+          ),
+        ],
+      ]}
+    />
   );
 }
 

@@ -3,7 +3,7 @@ import { Alert, Button, Code, Group, Paper, Select, Stack, Text, TextInput } fro
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
-import { get } from '../../api/client.ts';
+import { get, getText } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import type { AuditRow, AuditVerification } from '../../api/types.ts';
 import { AuditSentence, actorOf } from '../../components/audit-row.tsx';
@@ -11,6 +11,7 @@ import { PageTitle, Say, When } from '../../components/basics.tsx';
 import { Empty, Load, ProblemBox } from '../../components/load.tsx';
 import { More } from '../../components/more.tsx';
 import { t } from '../../lib/i18n.ts';
+import { check, type Checked } from '../../lib/merkle.ts';
 
 const ACTIONS = [
   'change.created',
@@ -48,7 +49,7 @@ export function Audit() {
     <>
       <PageTitle title={t('nav.audit')} />
       <Stack gap="md">
-        <Verify />
+        <Verify rows={rows.data?.items ?? []} />
         <Group align="flex-end">
           <Select label={t('home.app')} {...clear} data={apps.data?.items.map((a) => a.name) ?? []} value={search.app ?? null} onChange={(v) => only({ app: v ?? undefined })} />
           <Select label={t('audit.who')} {...clear} data={actors} value={search.actor ?? null} onChange={(v) => only({ actor: v ?? undefined })} searchable />
@@ -115,15 +116,22 @@ function Entry({ row }: { row: AuditRow }) {
   );
 }
 
-function Verify() {
+function Verify({ rows }: { rows: AuditRow[] }) {
   const [busy, setBusy] = useState(false);
   const [said, setSaid] = useState<AuditVerification | null>(null);
+  const [own, setOwn] = useState<Checked | null>(null);
   const [error, setError] = useState<unknown>(null);
+  const who = useQuery(queries.whoami());
   const verify = async () => {
     setBusy(true);
     setError(null);
+    setOwn(null);
     try {
       setSaid(await get<AuditVerification>('audit/verify'));
+      // Browsers compute hashes on secure pages only.
+      if (rows.length > 0 && globalThis.crypto?.subtle && who.data) {
+        setOwn(await check(rows, who.data.log_key, (index) => getText(`audit/${index}/proof`)));
+      }
     } catch (e) {
       setError(e);
     } finally {
@@ -142,10 +150,18 @@ function Verify() {
       </Group>
       <div role="status" aria-live="polite">
         {said && (
-          <Alert color={said.whole ? 'green' : 'red'} variant="outline" mt="sm" title={said.whole ? t('audit.whole') : t('audit.broken')}>
+          <Alert color={said.whole && !own?.bad.length ? 'green' : 'red'} variant="outline" mt="sm" title={said.whole && !own?.bad.length ? t('audit.whole') : t('audit.broken')}>
             <Text size="sm" className="wrap">
               <Say text={said.summary.text} />
             </Text>
+            {own && (
+              <Text size="sm" mt={4} className="wrap">
+                {own.bad.length > 0
+                  ? t('audit.own_bad', { count: own.bad.length, which: own.bad.join(', ') })
+                  : t('audit.own_good', { count: own.good.length })}{' '}
+                {t(own.signature === true ? 'audit.own_signed' : own.signature === false ? 'audit.own_forged' : 'audit.own_unsure')}
+              </Text>
+            )}
             <Text size="xs" c="dimmed" mt={4}>
               {t('audit.root')} <Code className="wrap">{said.root}</Code>
             </Text>

@@ -1,5 +1,5 @@
 // Releases: every version that was ever composed, newest first.
-import { Anchor, Badge, Group, Select, Table, Text } from '@mantine/core';
+import { Anchor, Badge, Group, Select, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import * as queries from '../../api/queries.ts';
@@ -7,16 +7,13 @@ import type { Release } from '../../api/types.ts';
 import { PageTitle, ReleaseLink, When } from '../../components/basics.tsx';
 import { Empty, Load } from '../../components/load.tsx';
 import { More } from '../../components/more.tsx';
+import { Rows } from '../../components/rows.tsx';
 import { changeNumber } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import 'virtual:texts/releases';
 
 export function ReleaseBadge({ release }: { release: Release }) {
-  const [tone, word] = release.live
-    ? ['good', t('releases.live')]
-    : release.denied
-      ? ['bad', t('releases.denied')]
-      : ['none', t('releases.kept')];
+  const [tone, word] = release.live ? ['good', t('releases.live')] : release.denied ? ['bad', t('releases.denied')] : ['none', t('releases.kept')];
   return (
     <Badge variant="default" tt="none" className={`tone-${tone}`}>
       {word}
@@ -49,35 +46,27 @@ export function Releases() {
             <Empty text={t('releases.none')} />
           ) : (
             <>
-              <Table className="cards" verticalSpacing="sm">
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>{t('releases.release')}</Table.Th>
-                    <Table.Th>{t('home.app')}</Table.Th>
-                    <Table.Th>{t('releases.contents')}</Table.Th>
-                    <Table.Th>{t('releases.state')}</Table.Th>
-                    <Table.Th>{t('releases.from')}</Table.Th>
-                    <Table.Th>{t('releases.made')}</Table.Th>
-                  </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {page.items.map((r) => (
-                    <Table.Tr key={r.id}>
-                      <Table.Td data-label={t('releases.release')}>
-                        <ReleaseLink id={r.id} />
-                      </Table.Td>
-                      <Table.Td data-label={t('home.app')}>{r.app}</Table.Td>
-                      <Table.Td data-label={t('releases.contents')}>
-                        <Text size="sm" className="wrap">
-                          {Object.values(r.manifest.components)
-                            .map((c) => `${c.name}@${c.version}`)
-                            .join(' · ')}
-                        </Text>
-                      </Table.Td>
-                      <Table.Td data-label={t('releases.state')}>
-                        <ReleaseBadge release={r} />
-                      </Table.Td>
-                      <Table.Td data-label={t('releases.from')}>
+              <Rows
+                items={page.items}
+                id={(r) => r.id}
+                columns={[
+                  [t('releases.release'), (r) => <ReleaseLink id={r.id} />],
+                  [t('home.app'), (r) => r.app],
+                  [
+                    t('releases.contents'),
+                    (r) => (
+                      <Text size="sm" className="wrap">
+                        {Object.values(r.manifest.components)
+                          .map((c) => `${c.name}@${c.version}`)
+                          .join(' · ')}
+                      </Text>
+                    ),
+                  ],
+                  [t('releases.state'), (r) => <ReleaseBadge release={r} />],
+                  [
+                    t('releases.from'),
+                    (r) => (
+                      <>
                         {r.change ? (
                           <Anchor renderRoot={(p) => <Link to="/changes/$id" params={{ id: r.change?.replace('ch-', '') ?? '' }} {...p} />} inherit>
                             {changeNumber(r.change)}
@@ -85,14 +74,12 @@ export function Releases() {
                         ) : (
                           t('releases.first')
                         )}
-                      </Table.Td>
-                      <Table.Td data-label={t('releases.made')}>
-                        <When at={r.created_at} />
-                      </Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
+                      </>
+                    ),
+                  ],
+                  [t('releases.made'), (r) => <When at={r.created_at} />],
+                ]}
+              />
               <More to="/releases" search={search} next={page.next} />
             </>
           )

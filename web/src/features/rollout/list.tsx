@@ -1,5 +1,5 @@
 // Live: what is being tried on people now, and what was lately.
-import { Anchor, Stack, Table, Text, Title } from '@mantine/core';
+import { Anchor, Stack, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import * as queries from '../../api/queries.ts';
@@ -7,6 +7,7 @@ import type { Rollout } from '../../api/types.ts';
 import { PageTitle, Say, VerdictWord, When } from '../../components/basics.tsx';
 import { Empty, Load } from '../../components/load.tsx';
 import { ShareBar } from '../../components/share.tsx';
+import { Rows } from '../../components/rows.tsx';
 import { t } from '../../lib/i18n.ts';
 import { verdictOf } from '../../lib/verdict.ts';
 
@@ -46,46 +47,35 @@ export function LiveList() {
 
 function Rollouts({ rollouts }: { rollouts: Rollout[] }) {
   return (
-    <Table className="cards" verticalSpacing="sm">
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>{t('live.what')}</Table.Th>
-          <Table.Th>{t('live.state')}</Table.Th>
-          <Table.Th>{t('live.who')}</Table.Th>
-          <Table.Th>{t('live.says')}</Table.Th>
-          <Table.Th>{t('live.started')}</Table.Th>
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
-        {rollouts.map((r) => (
-          <Table.Tr key={r.id}>
-            <Table.Td data-label={t('live.what')}>
-              <div>
-                <Anchor renderRoot={(p) => <Link to="/rollouts/$id" params={{ id: r.id }} {...p} />} fw={600}>
-                  {r.title}
-                </Anchor>
-                <Text size="xs" c="dimmed">
-                  {r.app}
-                </Text>
-              </div>
-            </Table.Td>
-            <Table.Td data-label={t('live.state')}>
-              <VerdictWord verdict={verdictOf(r)} />
-            </Table.Td>
-            <Table.Td data-label={t('live.who')}>
-              <ShareBar weight={r.exposure.weight} shadow={r.exposure.shadow} small />
-            </Table.Td>
-            <Table.Td data-label={t('live.says')}>
-              <Text size="sm" lineClamp={3} className="wrap">
-                <Say text={r.report?.summary.text ?? ''} />
+    <Rows
+      items={rollouts}
+      id={(r) => r.id}
+      columns={[
+        [
+          t('live.what'),
+          (r) => (
+            <div>
+              <Anchor renderRoot={(p) => <Link to="/rollouts/$id" params={{ id: r.id }} {...p} />} fw={600}>
+                {r.title}
+              </Anchor>
+              <Text size="xs" c="dimmed">
+                {r.app}
               </Text>
-            </Table.Td>
-            <Table.Td data-label={t('live.started')}>
-              <When at={r.started_at} />
-            </Table.Td>
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Table>
+            </div>
+          ),
+        ],
+        [t('live.state'), (r) => <VerdictWord verdict={verdictOf(r)} />],
+        [t('live.who'), (r) => <ShareBar weight={r.exposure.weight} shadow={r.exposure.shadow} small />],
+        [
+          t('live.says'),
+          (r) => (
+            <Text size="sm" lineClamp={3} className="wrap">
+              <Say text={r.report?.summary.text ?? ''} />
+            </Text>
+          ),
+        ],
+        [t('live.started'), (r) => <When at={r.started_at} />],
+      ]}
+    />
   );
 }

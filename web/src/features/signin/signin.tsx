@@ -1,9 +1,10 @@
 // Signing in: by a one-time link, a name and password, or a token.
 import { Anchor, Button, Paper, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useDocumentTitle } from '@mantine/hooks';
-import { useQueryClient } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useRouterState } from '@tanstack/react-router';
 import { useEffect, useRef, useState, type FormEvent } from 'react';
+import * as queries from '../../api/queries.ts';
 import { ProblemBox, Waiting } from '../../components/load.tsx';
 import { t } from '../../lib/i18n.ts';
 import { changeSession, signIn } from '../../lib/session.tsx';
@@ -19,6 +20,9 @@ export function SignIn() {
   const [busy, setBusy] = useState(false);
   const code = new URLSearchParams(location.searchStr).get('code');
   const posted = useRef(false);
+  const providers = useQuery({ ...queries.providers(), retry: false, staleTime: Infinity });
+  // Where they wanted to go; the server takes local paths only.
+  const to = location.pathname.endsWith('/signin') ? '' : `?to=${encodeURIComponent(location.pathname + location.searchStr)}`;
 
   const enter = async (body: Record<string, string>) => {
     setBusy(true);
@@ -61,6 +65,16 @@ export function SignIn() {
         <Waiting lines={2} />
       ) : (
         <Paper withBorder p="lg">
+          {(providers.data?.items ?? []).map((p) => (
+            <Button key={p.id} component="a" href={new URL(p.url, document.baseURI).href + to} fullWidth mb="sm">
+              {t('signin.with', { name: p.name })}
+            </Button>
+          ))}
+          {(providers.data?.items.length ?? 0) > 0 && (
+            <Text size="sm" c="dimmed" ta="center" mb="sm">
+              {t('signin.or')}
+            </Text>
+          )}
           <form onSubmit={submit}>
             <Stack>
               {way === 'password' ? (
@@ -86,7 +100,7 @@ export function SignIn() {
                   visibilityToggleButtonProps={{ 'aria-label': t('signin.show'), tabIndex: 0 }}
                 />
               )}
-              <Button type="submit" loading={busy}>
+              <Button type="submit" loading={busy} variant={providers.data?.items.length ? 'default' : 'filled'}>
                 {t('signin.submit')}
               </Button>
               <Anchor
