@@ -1,5 +1,5 @@
 // One's own password, and a link to sign in with somewhere else.
-import { Alert, Button, Group, Paper, PasswordInput, Stack, Text } from '@mantine/core';
+import { Alert, Button, Paper, PasswordInput, SimpleGrid, Stack, Text } from '@mantine/core';
 import { useState } from 'react';
 import { call, post } from '../../api/client.ts';
 import { Done } from '../../components/act.tsx';
@@ -17,7 +17,7 @@ interface Code {
 }
 
 /** Makes a link that signs a person in, and shows it once. */
-export function OneTimeLink({ person, label }: { person: string; label: string }) {
+export function OneTimeLink({ person, label, name }: { person: string; label: string; name?: string }) {
   const [made, setMade] = useState<Code | null>(null);
   const [error, setError] = useState<unknown>(null);
   const make = async () => {
@@ -30,7 +30,7 @@ export function OneTimeLink({ person, label }: { person: string; label: string }
   };
   return (
     <div>
-      <Button size="xs" variant="default" onClick={() => void make()}>
+      <Button size="xs" variant="default" onClick={() => void make()} aria-label={name}>
         {label}
       </Button>
       <div role="status" aria-live="polite">
@@ -71,13 +71,12 @@ export function Myself() {
               next(round + 1);
             }}
           >
-            <Group align="flex-start" grow preventGrowOverflow={false}>
+            <SimpleGrid cols={{ base: 1, sm: 2 }}>
               <PasswordInput
                 name="current"
                 label={t('settings.password_now')}
                 description={t('settings.password_now_help')}
                 autoComplete="current-password"
-                miw={240}
                 {...show}
               />
               <PasswordInput
@@ -86,10 +85,9 @@ export function Myself() {
                 description={t('settings.password_rule')}
                 autoComplete="new-password"
                 required
-                miw={240}
                 {...show}
               />
-            </Group>
+            </SimpleGrid>
           </Form>
           <Done text={done} />
           <div>

@@ -42,7 +42,7 @@ export function People() {
               [t('settings.name'), (p) => p.display || p.name],
               [t('settings.login'), (p) => p.name],
               [t('settings.roles'), (p) => p.roles.map((r) => t(`role.${r}`, { defaultValue: r })).join(', ')],
-              admin && [t('home.do'), (p) => <OneTimeLink person={p.name} label={t('settings.link_for', { name: p.display || p.name })} />],
+              admin && [t('home.do'), (p) => <OneTimeLink person={p.name} label={t('settings.link')} name={t('settings.link_for', { name: p.display || p.name })} />],
             ]}
           />
         )}
