@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the server may take to come up.
-const START_WITHIN: Duration = Duration::from_secs(30);
+const START_WITHIN: Duration = Duration::from_secs(120);
 
 /// A running server; ended when dropped.
 pub struct Server {
@@ -45,33 +45,39 @@ impl Server {
         )?;
         let made = json(&made)?;
         let (admin, key) = (text(&made, "/admin_token")?, text(&made, "/log_key")?);
-        let log = folder.join("server.log");
-        let file = std::fs::File::create(&log).map_err(|e| format!("`{}`: {e}", log.display()))?;
-        let ready = folder.join("ready.json");
-        let child = Command::new(binary)
-            .args(["serve", "--look-every", "200ms", "--data"])
-            .arg(&data)
-            .args(["--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--ready-file"])
-            .arg(&ready)
-            .args(extra)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .map_err(|e| format!("`{}` could not be started: {e}", binary.display()))?;
         let mut server = Self {
+            child: serve(binary, folder, extra)?,
             binary: binary.to_owned(),
             folder: folder.to_owned(),
-            child,
             control: String::new(),
             gateway: String::new(),
             admin,
             key,
         };
-        let ready = wait_until_ready(&mut server.child, &ready, &log)?;
-        server.control = text(&ready, "/control")?;
-        server.gateway = text(&ready, "/gateway")?;
+        server.wait()?;
         Ok(server)
+    }
+
+    /// Ends it, as a power cut would.
+    pub fn stop(&mut self) {
+        // Gone already is as good.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
+    /// Serves the same data directory again.
+    pub fn again(&mut self, extra: &[&str]) -> Result<(), Failed> {
+        std::fs::remove_file(self.folder.join("ready.json")).ok();
+        self.child = serve(&self.binary, &self.folder, extra)?;
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<(), Failed> {
+        let (ready, log) = (self.folder.join("ready.json"), self.folder.join("server.log"));
+        let ready = wait_until_ready(&mut self.child, &ready, &log)?;
+        self.control = text(&ready, "/control")?;
+        self.gateway = text(&ready, "/gateway")?;
+        Ok(())
     }
 
     /// A `tidegate` command as this token's holder.
@@ -104,6 +110,22 @@ impl Server {
         let made = self.json(&self.admin, &["token", "create", "--person", name])?;
         text(&made, "/secret")
     }
+}
+
+fn serve(binary: &Path, folder: &Path, extra: &[&str]) -> Result<Child, Failed> {
+    let log = folder.join("server.log");
+    let file = std::fs::File::create(&log).map_err(|e| format!("`{}`: {e}", log.display()))?;
+    Command::new(binary)
+        .args(["serve", "--look-every", "200ms", "--data"])
+        .arg(folder.join("data"))
+        .args(["--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0", "--ready-file"])
+        .arg(folder.join("ready.json"))
+        .args(extra)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file)
+        .spawn()
+        .map_err(|e| format!("`{}` could not be started: {e}", binary.display()))
 }
 
 /// Waits for the file in which a server says where it listens.

@@ -64,6 +64,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     tools::install_missing()?;
     let python = tools::python_client()?;
     tools::node_client()?;
+    tools::openid_provider()?;
 
     let mut score = Score::default();
     if !fast {

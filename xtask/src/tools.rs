@@ -150,17 +150,25 @@ pub fn python_client() -> Result<PathBuf, Failed> {
 
 /// The official Node client, as locked.
 pub fn node_client() -> Result<(), Failed> {
-    let folder = sdk_folder();
+    node_packages(&sdk_folder(), "the official Node client")
+}
+
+/// The OpenID provider people sign on with in the tests, as locked.
+pub fn openid_provider() -> Result<(), Failed> {
+    node_packages(&root().join("crates/tidegate/tests/oidc"), "the OpenID provider")
+}
+
+fn node_packages(folder: &Path, what: &str) -> Result<(), Failed> {
     let installed = folder.join("node_modules/.package-lock.json");
     let newer = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
     if installed.is_file() && newer(&installed) >= newer(&folder.join("package-lock.json")) {
         return Ok(());
     }
-    println!("installing the official Node client");
+    println!("installing {what}");
     run_quietly(
         Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&folder),
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+            .current_dir(folder),
     )
     .map(drop)
 }

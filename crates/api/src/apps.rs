@@ -1,7 +1,8 @@
 //! `/api/v1/apps`.
 
 use crate::Api;
-use crate::extract::{Answer, Body, IfMatch, Json, Path, Signed, Tries, answer};
+use crate::extract::{Answer, Body, IfMatch, Json, Params, Path, Signed, Tries, answer};
+use crate::lists::Place;
 use crate::problem::ApiError;
 use axum::extract::State;
 use control::danger::NewDanger;
@@ -15,8 +16,12 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(crate) async fn list(State(api): State<Api>, Signed(caller): Signed) -> Answer<Page<AppView>> {
-    answer(api.control.apps(&caller).await)
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    place: Params<Place>,
+) -> Answer<Page<AppView>> {
+    answer(api.control.apps(&caller, place.query()?).await)
 }
 
 pub(crate) async fn get(

@@ -3,6 +3,7 @@
 
 use crate::Api;
 use crate::extract::{Answer, Body, IfMatch, Json, Params, Path, Signed, answer};
+use crate::lists::{Place, PlaceOfApp};
 use crate::problem::ApiError;
 use axum::extract::State;
 use control::editor::{DraftView, FilesView, ModelView, NewDraft};
@@ -11,7 +12,6 @@ use control::inbox::InboxItem;
 use control::views::Page;
 use domain::ids::AppName;
 use http::StatusCode;
-use serde::Deserialize;
 
 pub(crate) async fn files(
     State(api): State<Api>,
@@ -30,28 +30,21 @@ pub(crate) async fn check(
     answer(api.control.check_edits(&caller, &app, new).await)
 }
 
-/// For which app.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ForApp {
-    app: Option<AppName>,
-}
-
 pub(crate) async fn models(
     State(api): State<Api>,
     Signed(caller): Signed,
-    Params(params): Params<ForApp>,
+    Params(params): Params<PlaceOfApp>,
 ) -> Answer<Page<ModelView>> {
     let items = api.control.models(&caller, params.app.as_ref()).await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(params.place().cut(items)?))
 }
 
 pub(crate) async fn inbox(
     State(api): State<Api>,
     Signed(caller): Signed,
+    place: Params<Place>,
 ) -> Answer<Page<InboxItem>> {
-    let items = api.control.inbox(&caller).await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(place.cut(api.control.inbox(&caller).await?)?))
 }
 
 pub(crate) async fn draft(

@@ -202,7 +202,7 @@ fn back(api: &Api, set: Option<HeaderValue>) -> Response {
     response
 }
 
-fn alert(error: &ApiError) -> String {
+pub(crate) fn alert(error: &ApiError) -> String {
     let (detail, hint) = error.words();
     format!("<p role=\"alert\"><strong>{}</strong><br>{}</p>", escaped(detail), escaped(hint))
 }
@@ -227,7 +227,8 @@ async fn overview(api: &Api, session: &Session, said: &str) -> Response {
 
 async fn contents(api: &Api, session: &Session) -> Result<String, ApiError> {
     let caller = &session.caller;
-    let apps = api.control.apps(caller).await?;
+    let first = ListQuery { limit: Some(store::MAX_PAGE), ..ListQuery::default() };
+    let apps = api.control.apps(caller, first).await?;
     let active = ListQuery { state: Some("active".to_owned()), ..ListQuery::default() };
     let rollouts = api.control.rollouts(caller, active).await?;
     let (base, csrf) = (escaped(&base(api)), csrf_token(&session.secret));
@@ -306,15 +307,24 @@ fn sign_in_form(api: &Api, code: &str, said: &str) -> String {
         "<label>One-time code<input name=\"code\" autocomplete=\"one-time-code\" value=\"{}\"></label>",
         escaped(code)
     ));
+    let providers: String = api
+        .control
+        .sign_on_providers()
+        .iter()
+        .map(|by| {
+            let (url, name) = (escaped(&by.url), escaped(&by.name));
+            format!("<p><a href=\"{base}{url}?to=/emergency\">Sign in with {name}</a></p>")
+        })
+        .collect();
     format!(
-        "{said}<section><h2>With a one-time code</h2>{code}</section>\
+        "{said}{providers}<section><h2>With a one-time code</h2>{code}</section>\
          <section><h2>With a password</h2>{password}</section>\
          <section><h2>With a personal token</h2>{token}</section>"
     )
 }
 
 /// A whole page.
-fn html(api: &Api, status: StatusCode, body: &str) -> Response {
+pub(crate) fn html(api: &Api, status: StatusCode, body: &str) -> Response {
     let nonce = nonce().unwrap_or_default();
     let full = if crate::web::has_page() {
         format!("<a href=\"{}\">Full pages</a>", escaped(&base(api)))

@@ -32,14 +32,25 @@ impl FromRequestParts<Api> for Signed {
         // Who shows a token means it, whatever cookies the program keeps.
         if parts.headers.contains_key(header::AUTHORIZATION) {
             let secret = secret(&parts.headers)?;
-            return Ok(Self(api.control.authenticate(&secret, source).await?));
+            let caller = api.control.authenticate(&secret, source).await?;
+            note(parts, &caller);
+            return Ok(Self(caller));
         }
         let Some(cookie) = crate::session::cookie(&parts.headers) else {
             return Err(not_signed_in("this needs a token").into());
         };
         let session = api.control.authenticate_session(&cookie, source).await?;
+        note(parts, &session.caller);
         crate::session::must_be_own_page(&parts.method, &parts.headers, &session)?;
         Ok(Self(session.caller))
+    }
+}
+
+/// Tells the layer whose request this is.
+fn note(parts: &Parts, caller: &Caller) {
+    if let Some(who) = parts.extensions.get::<crate::layer::Who>() {
+        // Asked twice, it is the same person.
+        who.0.get_or_init(|| caller.name().clone());
     }
 }
 

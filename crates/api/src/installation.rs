@@ -1,7 +1,8 @@
 //! `/api/v1/whoami`, `/api/v1/git`, `/api/v1/gateways`.
 
 use crate::Api;
-use crate::extract::{Answer, Signed, answer};
+use crate::extract::{Answer, Json, Params, Signed, answer};
+use crate::lists::Place;
 use axum::extract::State;
 use control::views::{GatewayView, GitView, Page, WhoAmI};
 
@@ -16,6 +17,7 @@ pub(crate) async fn git(State(api): State<Api>, Signed(caller): Signed) -> Answe
 pub(crate) async fn gateways(
     State(api): State<Api>,
     Signed(caller): Signed,
+    place: Params<Place>,
 ) -> Answer<Page<GatewayView>> {
-    answer(api.control.gateways(&caller).await.map(|items| Page { items, next: None }))
+    Ok(Json(place.cut(api.control.gateways(&caller).await?)?))
 }

@@ -3,22 +3,36 @@
 
 use crate::Api;
 use crate::problem::{ApiError, finish};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use control::Config;
 use control::problem::{Problem, ProblemKind};
-use domain::ids::RequestId;
+use control::refusals::Refusal;
+use domain::ids::{PersonName, RequestId};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
+/// Who a request turned out to be from, for the log: known only once a handler
+/// has asked.
+#[derive(Clone, Default)]
+pub(crate) struct Who(pub(crate) Arc<OnceLock<PersonName>>);
+
 /// The layer.
-pub(crate) async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let id = request_id();
     let begin = Instant::now();
     let method = request.method().clone();
     let git = request.uri().path().starts_with("/git/");
     let route = request.extensions().get::<MatchedPath>().map(|m| m.as_str().to_owned());
+    let who = Who::default();
+    request.extensions_mut().insert(who.clone());
+    let source = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|connection| connection.0.ip().to_string());
     let response = if foreign(&method, request.headers(), api.control.config()) {
         ApiError::from(Problem::new(
             ProblemKind::NotAllowed,
@@ -30,8 +44,13 @@ pub(crate) async fn around(State(api): State<Api>, request: Request, next: Next)
     } else {
         next.run(request).await
     };
-    let mut response = finish(response, &id);
     let status = response.status();
+    if let Some(what) = refused(&method, route.as_deref(), status) {
+        let code = crate::problem::code(&response);
+        let code = code.map_or_else(|| status.as_u16().to_string(), str::to_owned);
+        api.control.note_refused(Refusal { who: who.0.get().cloned(), source, what, code }).await;
+    }
+    let mut response = finish(response, &id);
     api.counters.count(&method, status);
     tracing::debug!(
         request_id = id,
@@ -49,6 +68,23 @@ pub(crate) async fn around(State(api): State<Api>, request: Request, next: Next)
     }
     head(response.headers_mut(), &id);
     response
+}
+
+/// What was refused, if it belongs into the audit log: a write somebody may not
+/// do, or a sign-in that failed.
+fn refused(method: &Method, route: Option<&str>, status: StatusCode) -> Option<String> {
+    let route = route?;
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let signs_in = matches!(route, "/api/v1/session" | "/emergency/signin");
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS if signs_in && !reads => {
+            Some("sign in".to_owned())
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !reads => {
+            Some(format!("{method} {route}"))
+        }
+        _ => None,
+    }
 }
 
 /// An id of this request. Without randomness there is none, which is no reason
@@ -116,6 +152,7 @@ mod tests {
             prometheus: None,
             demo: false,
             env_keys: control::ClassifierKeys::none(),
+            sign_on: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `/log/…` | [`log`]: the audit log as C2SP `tlog-tiles`, public |
 //! | `/git/ops.git/…` | [`git`]: git's smart protocol |
 //! | `/internal/v1/…` | [`internal`]: what gateways fetch and ship |
+//! | `/signin/{provider}` | [`sign_on`]: by a company's OpenID provider |
 //! | `/emergency` | [`emergency`]: the page that needs no JavaScript |
 //! | everything else | [`web`]: the page |
 //! | `/healthz`, `/readyz`, `/metrics` | [`health`] |
@@ -40,7 +41,9 @@ mod incidents;
 mod installation;
 mod internal;
 mod layer;
+mod lists;
 mod log;
+mod once;
 mod openapi;
 mod patience;
 mod people;
@@ -53,6 +56,7 @@ mod requests;
 mod rollouts;
 mod serve;
 mod session;
+mod sign_on;
 mod table;
 mod tokens;
 mod web;
@@ -82,13 +86,20 @@ pub(crate) struct Api {
 pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router {
     let api = Api { control, shutdown, counters: Arc::default(), streams: events::Open::default() };
     Router::new()
-        .nest("/api/v1", resources().into_router())
+        .nest(
+            "/api/v1",
+            resources()
+                .into_router()
+                .layer(axum::middleware::from_fn_with_state(api.clone(), once::layer)),
+        )
         .nest("/log", public_log())
         .route("/git/ops.git/{*path}", any(git::serve))
         .nest("/internal/v1", for_gateways())
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route("/signin/{provider}", get(sign_on::begin))
+        .route("/signin/{provider}/callback", get(sign_on::finish))
         .route("/emergency", get(emergency::page))
         .route("/emergency/signin", post(emergency::sign_in))
         .route("/emergency/signout", post(emergency::sign_out))
@@ -103,6 +114,7 @@ fn resources() -> Table {
     Table::default()
         .get("/openapi.json", openapi::document)
         .get("/session", session::get)
+        .get("/session/providers", sign_on::providers)
         .post("/session", session::sign_in)
         .delete("/session", session::sign_out)
         .post("/session/as", session::view_as)
@@ -164,6 +176,7 @@ fn resources() -> Table {
         .post("/people", people::put)
         .put("/people/{id}/password", session::set_password)
         .post("/people/{id}/sign-in-code", session::make_code)
+        .delete("/people/{id}/sign-on", sign_on::forget)
         .get("/tokens", tokens::list)
         .post("/tokens", tokens::create)
         .delete("/tokens/{id}", tokens::revoke)

@@ -1,15 +1,17 @@
 //! `/api/v1/people`.
 
 use crate::Api;
-use crate::extract::{Answer, Body, Signed, answer};
+use crate::extract::{Answer, Body, Params, Signed, answer};
+use crate::lists::Place;
 use axum::extract::State;
 use control::views::{Page, PersonView};
 
 pub(crate) async fn list(
     State(api): State<Api>,
     Signed(caller): Signed,
+    place: Params<Place>,
 ) -> Answer<Page<PersonView>> {
-    answer(api.control.people(&caller).await)
+    answer(api.control.people(&caller, place.query()?).await)
 }
 
 pub(crate) async fn put(

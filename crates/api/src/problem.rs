@@ -106,6 +106,11 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// The code of a pending problem.
+pub(crate) fn code(response: &Response) -> Option<&str> {
+    response.extensions().get::<Pending>().map(|pending| pending.0.code.as_str())
+}
+
 /// Writes the document of a pending problem, with the request's id.
 pub(crate) fn finish(mut response: Response, request_id: &str) -> Response {
     let Some(Pending(problem)) = response.extensions_mut().remove::<Pending>() else {

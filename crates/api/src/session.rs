@@ -29,11 +29,16 @@ const MAX_SIGN_IN: usize = 16 << 10;
 
 /// The session's secret, if the browser sent one.
 pub(crate) fn cookie(headers: &HeaderMap) -> Option<String> {
+    named_cookie(headers, COOKIE)
+}
+
+/// The value of a cookie, if the browser sent exactly one of this name.
+pub(crate) fn named_cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut found = pairs
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE);
+        .filter(|(name, _)| *name == wanted);
     // Two of one name: somebody beside us planted one. Neither is believed.
     match (found.next(), found.next()) {
         (Some((_, value)), None) => Some(value.to_owned()),
@@ -126,6 +131,16 @@ pub(crate) struct SessionView {
     expires_at: domain::units::Timestamp,
     demo: bool,
     installation: InstallationView,
+    /// The OpenID provider they came by.
+    provider: Option<ProviderView>,
+}
+
+#[derive(Serialize)]
+struct ProviderView {
+    id: String,
+    name: String,
+    /// Where to sign out there, too.
+    sign_out: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -143,9 +158,18 @@ struct InstallationView {
     environment: domain::ids::EnvName,
 }
 
-fn view(api: &Api, session: &Session) -> SessionView {
+async fn view(api: &Api, session: &Session) -> SessionView {
     let (person, config) = (&session.caller.person, api.control.config());
+    let provider = match &session.provider {
+        Some(id) => api.control.came_by(id).await,
+        None => None,
+    };
     SessionView {
+        provider: provider.map(|by| ProviderView {
+            id: by.id,
+            name: by.name,
+            sign_out: by.sign_out,
+        }),
         person: SessionPerson {
             id: person.name.clone(),
             name: person.display.clone(),
@@ -163,23 +187,27 @@ fn view(api: &Api, session: &Session) -> SessionView {
     }
 }
 
+/// True if browsers reach this server by TLS.
+pub(crate) fn is_secure(api: &Api, headers: &HeaderMap) -> bool {
+    let forwarded = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    forwarded || api.control.config().public_url.starts_with("https:")
+}
+
 /// The `Set-Cookie` of a session, or of none.
 pub(crate) fn set_cookie(api: &Api, headers: &HeaderMap, secret: Option<&str>) -> HeaderValue {
-    let forwarded = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let secure = forwarded || api.control.config().public_url.starts_with("https:");
     let age = secret.map_or(0, |_| control::sessions::LONGEST.millis() / 1000);
     let text = format!(
         "{COOKIE}={}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{}",
         secret.unwrap_or_default(),
-        if secure { "; Secure" } else { "" }
+        if is_secure(api, headers) { "; Secure" } else { "" }
     );
     // A secret is hexadecimal digits.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn opened(api: &Api, headers: &HeaderMap, session: &Session) -> Response {
+async fn opened(api: &Api, headers: &HeaderMap, session: &Session) -> Response {
     let set = set_cookie(api, headers, Some(&session.secret));
-    ([(header::SET_COOKIE, set)], Json(view(api, session))).into_response()
+    ([(header::SET_COOKIE, set)], Json(view(api, session).await)).into_response()
 }
 
 pub(crate) async fn sign_in(
@@ -194,14 +222,14 @@ pub(crate) async fn sign_in(
     })?;
     let before = cookie(&parts.headers);
     let session = api.control.sign_in(new.shown()?, source(&parts), before.as_deref()).await?;
-    Ok(opened(&api, &parts.headers, &session))
+    Ok(opened(&api, &parts.headers, &session).await)
 }
 
 pub(crate) async fn get(
     State(api): State<Api>,
     InBrowser(session): InBrowser,
 ) -> Answer<SessionView> {
-    Ok(Json(view(&api, &session)))
+    Ok(Json(view(&api, &session).await))
 }
 
 pub(crate) async fn sign_out(
@@ -228,7 +256,7 @@ pub(crate) async fn view_as(
     crate::extract::Body(whose): crate::extract::Body<As>,
 ) -> Result<Response, ApiError> {
     let session = api.control.view_as(session, &whose.person).await?;
-    Ok(opened(&api, &headers, &session))
+    Ok(opened(&api, &headers, &session).await)
 }
 
 /// `PUT /api/v1/people/{id}/password`.

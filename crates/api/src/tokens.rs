@@ -1,7 +1,8 @@
 //! `/api/v1/tokens`.
 
 use crate::Api;
-use crate::extract::{Answer, Body, Json, Path, Signed, answer};
+use crate::extract::{Answer, Body, Json, Params, Path, Signed, answer};
+use crate::lists::Place;
 use crate::problem::ApiError;
 use axum::extract::State;
 use control::problem::{Problem, ProblemKind};
@@ -11,8 +12,9 @@ use http::StatusCode;
 pub(crate) async fn list(
     State(api): State<Api>,
     Signed(caller): Signed,
+    place: Params<Place>,
 ) -> Answer<Page<TokenView>> {
-    answer(api.control.tokens(&caller).await)
+    answer(api.control.tokens(&caller, place.query()?).await)
 }
 
 pub(crate) async fn create(

@@ -3,6 +3,7 @@
 //!
 //! - [`classifier`]: what a classifier outside says of a text,
 //! - [`http`]: one pooled client for everything that dials out,
+//! - [`oidc`]: who somebody is, as a company's OpenID provider says,
 //! - [`prometheus`]: one number of a metrics server, or why there is none,
 //! - [`provider`]: what a gateway asks for an answer, whole or as a stream,
 //! - [`sse`]: server-sent events cut at their boundaries, byte for byte,
@@ -23,6 +24,7 @@
 
 pub mod classifier;
 pub mod http;
+pub mod oidc;
 pub mod prometheus;
 pub mod provider;
 pub mod sse;

@@ -13,6 +13,7 @@ use crate::rollouts::update_app;
 use crate::views::{ActionResult, NewAction};
 use crate::{Control, effects};
 use domain::experiment::live::Ending;
+use domain::facts::PolicyAction;
 use domain::ids::{AppName, Generation, ReleaseId};
 use domain::incident::{Incident, IncidentKind};
 use domain::params;
@@ -63,7 +64,10 @@ impl Control {
                 _ => self.roll_back_production(caller, record, action).await,
             },
             "kill" => self.kill(caller, record, action).await,
-            "unkill" => self.unkill(caller, record, action).await,
+            "unkill" => {
+                self.policies_allow(caller, PolicyAction::Unkill, Some(app)).await?;
+                self.unkill(caller, record, action).await
+            }
             other => Err(Problem::new(
                 ProblemKind::Invalid,
                 "unknown_action",

@@ -6,6 +6,7 @@ use crate::records::TokenRecord;
 use domain::audit::Actor;
 use domain::ids::PersonName;
 use domain::people::{Permission, Person, may};
+use domain::units::Timestamp;
 use sha2::{Digest as _, Sha256};
 use store::Kind;
 
@@ -18,6 +19,25 @@ pub struct Caller {
     pub source: Option<String>,
     /// The browser session, if there is one.
     pub session: Option<String>,
+    /// The token that is shown, or that the session was opened with: what is
+    /// made with it reaches no further.
+    pub token: Option<HeldToken>,
+}
+
+/// A token somebody acts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldToken {
+    /// Hexadecimal SHA-256 of the secret.
+    pub hash: String,
+    /// Not valid from then on.
+    pub expires_at: Timestamp,
+}
+
+impl TokenRecord {
+    /// As somebody holds it.
+    pub(crate) fn held(&self) -> HeldToken {
+        HeldToken { hash: self.hash.clone(), expires_at: self.expires_at }
+    }
 }
 
 impl Caller {
@@ -29,6 +49,19 @@ impl Caller {
     /// The person as actor of an audit entry.
     pub fn actor(&self) -> Actor {
         Actor::Person(self.person.name.clone())
+    }
+
+    /// Fails for a token: whoever finds one must not make more of it than it is.
+    pub(crate) fn must_be_here(&self, to: &str) -> Result<(), Problem> {
+        if self.token.is_none() {
+            return Ok(());
+        }
+        Err(Problem::new(
+            ProblemKind::NotAllowed,
+            "token_cannot_breed",
+            format!("a token cannot {to}: it would outlive the token"),
+            "sign in with a one-time link, which an admin makes with `tidegate person link NAME`",
+        ))
     }
 
     /// Fails unless one of the person's roles grants this.
@@ -77,6 +110,7 @@ impl Control {
         source: Option<String>,
     ) -> Result<Caller, Problem> {
         let token = self.token(secret).await?;
+        let held = token.held();
         let Some(name) = token.person else {
             return Err(not_signed_in(
                 "this token calls apps through the gateway; it cannot act here",
@@ -86,7 +120,7 @@ impl Control {
             self.store.get::<Person>(Kind::Person, name.as_str()).await?.ok_or_else(|| {
                 not_signed_in("the person this token belongs to no longer exists")
             })?;
-        let caller = Caller { person: person.doc, source, session: None };
+        let caller = Caller { person: person.doc, source, session: None, token: Some(held) };
         caller.must(Permission::Read)?;
         Ok(caller)
     }

@@ -237,7 +237,7 @@ impl Control {
         Ok(())
     }
 
-    /// A yes or a no.
+    /// A yes, a no, or the wish for changes.
     ///
     /// # Errors
     /// `own_change`, `not_an_approver`, `other_content`, `not_waiting`,
@@ -257,7 +257,9 @@ impl Control {
         let counted =
             approval::check(caller.name(), roles, &authors, asked, doc.content, new.content)
                 .map_err(from_not_allowed)?;
-        if doc.state != ChangeState::NeedsApproval {
+        // Who asked for changes may find that none are needed.
+        let asked_before = doc.state == ChangeState::NeedsFixes && doc.asked().is_some();
+        if doc.state != ChangeState::NeedsApproval && !asked_before {
             return Err(Problem::new(
                 ProblemKind::Refused,
                 "not_waiting",
@@ -268,10 +270,10 @@ impl Control {
         if new.decision == Decision::Approve {
             self.policies_allow_yes(caller, doc).await?;
         }
-        if new.decision == Decision::Reject && new.comment.trim().is_empty() {
+        if new.decision != Decision::Approve && new.comment.trim().is_empty() {
             return Err(invalid(
                 "comment_missing",
-                "a no needs a reason",
+                "what is no yes needs a reason",
                 "say what is wrong, so that it can be mended",
                 "comment",
             ));
@@ -279,7 +281,7 @@ impl Control {
         let release = doc.release.ok_or_else(|| wrong("the change", &"it has no release"))?;
         let now = self.clock.now();
         // One word for each role it counts in; a no needs to be said once.
-        let words = if new.decision == Decision::Reject { 1 } else { counted.len() };
+        let words = if new.decision == Decision::Approve { counted.len() } else { 1 };
         change.doc.approvals.extend(counted.into_iter().take(words).map(|role| Approval {
             by: caller.name().clone(),
             role,
@@ -293,6 +295,7 @@ impl Control {
         let action = match new.decision {
             Decision::Approve => "change.approved",
             Decision::Reject => "change.rejected",
+            Decision::Ask => "change.asked_to_change",
         };
         tx.audit(
             entry(now, caller.actor(), action, &change.doc.app)
@@ -306,9 +309,13 @@ impl Control {
         let open = approval::missing(&doc.requirements, &doc.approvals, &authors, doc.content);
         if new.decision == Decision::Reject {
             change.doc.state = ChangeState::Rejected;
+        } else if doc.asked().is_some() {
+            change.doc.state = ChangeState::NeedsFixes;
         } else if open.is_empty() {
             change.doc.state = ChangeState::Merging;
             tx.effect(effects::merge(id));
+        } else {
+            change.doc.state = ChangeState::NeedsApproval;
         }
         update(&mut tx, &mut change, now);
         self.store.commit(tx).await?;

@@ -182,7 +182,13 @@ fn topics_of(object: &TouchedObject, said: bool) -> Vec<(String, bool)> {
         Kind::Session => vec![(format!("session:{id}"), false)],
         Kind::Draft => vec![(format!("draft:{id}"), true)],
         Kind::Gateway => vec![list("gateways")],
-        Kind::Alias | Kind::Meta | Kind::Push | Kind::Password | Kind::SignInCode => Vec::new(),
+        Kind::Alias
+        | Kind::Meta
+        | Kind::Push
+        | Kind::Password
+        | Kind::SignInCode
+        | Kind::SignOn
+        | Kind::Once => Vec::new(),
     };
     let quiet = matches!(object.kind, Kind::Rollout | Kind::Draft | Kind::App) && !said;
     topics.extend(app.filter(|_| !quiet));
@@ -376,6 +382,7 @@ mod tests {
             },
             source: None,
             session: None,
+            token: None,
         };
         let read = topics(&caller, "change:41, rollout:ro-7,apps,draft:mail", want(&["token:x"]));
         let read = read.unwrap();

@@ -113,6 +113,7 @@ pub(crate) fn facts_of(
             costs(&release.contents),
             production.and_then(|p| costs(&p.served.contents)),
         ),
+        call: domain::facts::CallFacts::default(),
     })
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn today(now: Timestamp) -> i64 {
     now.second().div_euclid(86_400)
 }
 
-fn app_facts(app: &AppName, spec: &AppSpec) -> AppFacts {
+pub(crate) fn app_facts(app: &AppName, spec: &AppSpec) -> AppFacts {
     AppFacts {
         name: app.to_string(),
         risk: match spec.risk {

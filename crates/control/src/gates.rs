@@ -96,8 +96,8 @@ impl Control {
         change.doc.production = production.map(|p| p.id);
         change.doc.state = match report.passed() {
             true if waits => ChangeState::Checking,
-            true => ChangeState::NeedsApproval,
-            false => ChangeState::NeedsFixes,
+            true if change.doc.asked().is_none() => ChangeState::NeedsApproval,
+            true | false => ChangeState::NeedsFixes,
         };
         let asked =
             |of: &Desired| of.apps.get(&app).map(|s| s.requirements.clone()).unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::records::{AppRecord, DeniedRecord};
 use crate::views::GitView;
 use crate::{Config, Control, wrong};
 use bytes::Bytes;
+use checks::policy::Policies;
 use domain::ids::PersonName;
 use domain::params;
 use domain::people::{Permission, Person, may};
@@ -14,7 +15,7 @@ use futures_util::Stream;
 use opsrepo::hook::{DeniedRelease, PushContext};
 use opsrepo::http::Backend;
 use opsrepo::{CommitId, Desired, Identity, Repo, RepoError};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::Kind;
 
 /// Folder of the bare repository below the data directory.
@@ -27,6 +28,16 @@ pub(crate) struct Main {
     pub head: CommitId,
     /// What its files say.
     pub desired: Desired,
+    /// Its policies, read once.
+    policies: OnceLock<Policies>,
+}
+
+impl Main {
+    /// The policies in force. What is faulty among them is left out; the gate of
+    /// the change that brought it said so.
+    pub(crate) fn policies(&self) -> &Policies {
+        self.policies.get_or_init(|| checks::policy::compile(&self.desired.policies).0)
+    }
 }
 
 /// Opens the repository and installs its hooks.
@@ -77,7 +88,8 @@ impl Control {
         match (head, cached.as_ref()) {
             (Ok(head), Some(main)) if main.head == head => Ok(main.clone()),
             (Ok(head), _) => {
-                let main = Arc::new(Main { head, desired: self.desired_at(head).await? });
+                let desired = self.desired_at(head).await?;
+                let main = Arc::new(Main { head, desired, policies: OnceLock::new() });
                 *cached = Some(main.clone());
                 Ok(main)
             }

@@ -44,6 +44,7 @@ impl Control {
     pub async fn tidy_up(&self) -> Result<(), Problem> {
         let now = self.clock.now();
         self.forget_sessions(now).await?;
+        self.forget_keys(now).await?;
         let before = |kept: Span| Timestamp(now.0.saturating_sub(kept.millis()));
         self.forget_answers(before(KEEP_ANSWERS)).await?;
         self.store.prune_requests(before(KEEP_REQUESTS)).await?;

@@ -72,19 +72,25 @@ impl Control {
     fn of_change(&self, caller: &Caller, change: Change) -> Option<InboxItem> {
         let authors: BTreeSet<_> =
             change.contributors.iter().chain([&change.author]).cloned().collect();
+        let asked = change.asked();
         let (kind, template) = match change.state {
             ChangeState::NeedsApproval if may_decide(caller, &change, &authors) => {
                 ("approve", "{author} asks for your yes or no: {title}")
+            }
+            ChangeState::NeedsFixes if authors.contains(caller.name()) && asked.is_some() => {
+                ("mend", "{by} asks for changes: {title}")
             }
             ChangeState::NeedsFixes if authors.contains(caller.name()) => {
                 ("mend", "Your change has something to mend before anybody is asked: {title}")
             }
             _ => return None,
         };
-        let params = params! {"author" => change.author, "title" => change.title};
+        let by = asked.map(|word| &word.by);
+        let params = params! {"author" => change.author, "title" => change.title, "by" => by};
+        let code = if by.is_some() && kind == "mend" { "asked_to_change" } else { kind };
         Some(InboxItem {
             kind,
-            text: Sentence::render(kind, template, params),
+            text: Sentence::render(code, template, params),
             url: self.url(&format!("changes/{}", change.id.0)),
             at: change.updated_at,
             app: change.app,

@@ -17,7 +17,9 @@
 //! - [`telemetry`]: what gateways ship; `evidence`: what looks read of it, and
 //!   [`export`]: the same for backtests; `external`: what a metrics server says;
 //! - `reconcile`: the loop; `housekeeping`: what is forgotten, and when;
-//! - [`sessions`]: signing in with a browser;
+//! - [`sessions`]: signing in with a browser; [`sign_on`]: by a company's OpenID
+//!   provider; [`refusals`]: what was refused, in the log;
+//! - [`once`]: what is sent twice is done once;
 //! - [`plan`]: what a rollout could detect, before it begins;
 //! - `forecast`: what a release would cost on the traffic there is;
 //! - [`editor`], [`inbox`], [`series`]: what pages need beside the records;
@@ -64,6 +66,7 @@ pub mod keys;
 pub mod labels;
 pub mod listing;
 pub mod log;
+pub mod once;
 pub mod people;
 pub mod plan;
 mod policies;
@@ -74,11 +77,13 @@ pub mod publish;
 mod pushes;
 mod reconcile;
 pub mod records;
+pub mod refusals;
 pub mod releases;
 pub mod rollouts;
 pub mod scheduled;
 pub mod series;
 pub mod sessions;
+pub mod sign_on;
 pub mod telemetry;
 pub mod views;
 pub mod why;
@@ -128,6 +133,8 @@ pub struct Config {
     pub demo: bool,
     /// Keys of classifiers and providers, by the name of their environment variable.
     pub env_keys: connect::classifier::Keys,
+    /// OpenID providers people may sign in by.
+    pub sign_on: Vec<Arc<sign_on::SignOn>>,
 }
 
 /// Everything `control` holds. One per process.
@@ -153,6 +160,10 @@ pub struct Control {
     pub(crate) trials: experiments::Trials,
     pub(crate) tries: sessions::Tries,
     pub(crate) traffic: forecast::Seen,
+    pub(crate) refusals: refusals::Refusals,
+    /// Tells this process from those before it.
+    pub(crate) run: u64,
+    pub(crate) used_states: sign_on::UsedStates,
     pub(crate) events: Arc<events::Events>,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
@@ -183,6 +194,10 @@ impl Control {
         })?;
         let repo = git::open(&config)?;
         let keys = Keys::open(&config.data, &config.origin)?;
+        let mut run = [0; 8];
+        getrandom::fill(&mut run).map_err(|e| wrong("random numbers", &e))?;
+        // Half of it: a JSON number has 53 bits that everybody reads alike.
+        let run = u64::from_le_bytes(run) >> 12;
         let events = Arc::new(events::Events::new(config.clock.clone()));
         let told = Arc::clone(&events);
         store.listen(move |touched| told.note(touched));
@@ -205,6 +220,9 @@ impl Control {
             trials: experiments::Trials::default(),
             tries: sessions::Tries::default(),
             traffic: forecast::Seen::default(),
+            refusals: refusals::Refusals::default(),
+            run,
+            used_states: sign_on::UsedStates::default(),
             events: Arc::clone(&events),
             looked_at: std::sync::Mutex::new(None),
         });

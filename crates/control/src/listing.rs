@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::changes::word;
-use crate::git::blocking;
+use crate::git::{Main, blocking};
 use crate::problem::{Problem, ProblemKind};
 use crate::records::{AppRecord, RolloutRecord, labels};
 use crate::views::{AllowedAction, AppView, ChangeView, Page, RolloutView};
@@ -37,6 +37,11 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
+    /// All of a kind, in the order they came to be.
+    pub(crate) fn oldest_first(&self, kind: Kind) -> Query {
+        Query { newest_first: false, ..self.of(kind) }
+    }
+
     pub(crate) fn of(&self, kind: Kind) -> Query {
         let mut query = Query::of(kind).newest_first().after(self.cursor);
         if let Some(app) = &self.app {
@@ -53,16 +58,18 @@ impl ListQuery {
 }
 
 impl Control {
-    /// The apps.
+    /// Apps, oldest first.
     ///
     /// # Errors
     /// The store or git could not be read.
-    pub async fn apps(&self, caller: &Caller) -> Result<Page<AppView>, Problem> {
+    pub async fn apps(&self, caller: &Caller, query: ListQuery) -> Result<Page<AppView>, Problem> {
+        let main = self.main().await?;
+        let page = self.store.list::<AppRecord>(query.oldest_first(Kind::App)).await?;
         let mut items = Vec::new();
-        for app in self.all::<AppRecord>(Kind::App).await? {
-            items.push(self.view_app(caller, app).await?);
+        for app in page.items {
+            items.push(self.view_app(caller, &main, app).await?);
         }
-        Ok(Page { items, next: None })
+        Ok(Page { items, next: page.next.map(|c| c.to_string()) })
     }
 
     /// One app.
@@ -70,15 +77,15 @@ impl Control {
     /// # Errors
     /// `no_such_app`.
     pub async fn app(&self, caller: &Caller, app: &AppName) -> Result<AppView, Problem> {
-        self.view_app(caller, self.app_record(app).await?).await
+        self.view_app(caller, &*self.main().await?, self.app_record(app).await?).await
     }
 
     async fn view_app(
         &self,
         caller: &Caller,
+        main: &Main,
         app: Versioned<AppRecord>,
     ) -> Result<AppView, Problem> {
-        let main = self.main().await?;
         let spec = main.desired.apps.get(&app.doc.app);
         let release = self.release_record(app.doc.production).await?;
         Ok(AppView {
@@ -141,6 +148,7 @@ impl Control {
         let missing = approval::missing(&doc.requirements, &doc.approvals, &authors, doc.content);
         let waiting = self.waiting_to_merge(&doc).await?;
         Ok(ChangeView {
+            asked: doc.asked().filter(|_| doc.state == ChangeState::NeedsFixes).cloned(),
             summary: change_summary(&doc, &missing, waiting),
             allowed_actions: change_actions(&doc, caller, &authors),
             url: self.url(&format!("changes/{}", doc.id.0)),
@@ -353,8 +361,10 @@ fn change_summary(
     let failed = change.report.iter().flat_map(|r| &r.gates).map(|g| {
         g.findings.iter().filter(|f| f.severity == domain::finding::Severity::Error).count()
     });
+    let asked = change.asked();
     let template = match change.state {
         ChangeState::Checking => "Checks are running.",
+        ChangeState::NeedsFixes if asked.is_some() => "{by} asks for changes: {comment}",
         ChangeState::NeedsFixes => "{failed} must be mended before anybody is asked.",
         ChangeState::NeedsApproval => "Waits for {needs} who did not write it.",
         ChangeState::Merging if waiting.is_some() => "Approved; {waiting}.",
@@ -367,6 +377,8 @@ fn change_summary(
     };
     let params = params! {
         "needs" => needs,
+        "by" => asked.map(|word| &word.by),
+        "comment" => asked.map(|word| &word.comment),
         "failed" => match failed.sum::<usize>() {
             1 => "1 problem".to_owned(),
             n => format!("{n} problems"),
@@ -382,7 +394,8 @@ fn change_actions(
     caller: &Caller,
     authors: &BTreeSet<domain::ids::PersonName>,
 ) -> Vec<AllowedAction> {
-    let state = (change.state != ChangeState::NeedsApproval)
+    let asked = change.state == ChangeState::NeedsFixes && change.asked().is_some();
+    let state = (change.state != ChangeState::NeedsApproval && !asked)
         .then(|| "it does not wait for approval".to_owned());
     let not_approver = approval::check(
         caller.name(),
@@ -405,6 +418,11 @@ fn change_actions(
     };
     vec![
         AllowedAction::new("approve", decide.clone(), "it is merged and rolled out step by step"),
+        AllowedAction::new(
+            "ask",
+            decide.clone(),
+            "it goes back to its author, and is asked for anew once it is mended",
+        ),
         AllowedAction::new("reject", decide, "it ends here"),
         AllowedAction::new("withdraw", withdraw, "it ends here"),
     ]

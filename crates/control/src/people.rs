@@ -2,11 +2,13 @@
 
 use crate::caller::{Caller, secret_hash};
 use crate::incidents::plain_entry;
+use crate::listing::ListQuery;
 use crate::problem::{Problem, ProblemKind};
 use crate::records::TokenRecord;
 use crate::views::{MadeToken, NewToken, Page, PersonView, TokenView, WhoAmI};
 use crate::{Control, not_found};
 use domain::audit::Actor;
+use domain::facts::PolicyAction;
 use domain::ids::PersonName;
 use domain::params;
 use domain::people::{Permission, Person, Role};
@@ -14,8 +16,8 @@ use domain::units::{Span, Timestamp};
 use std::collections::BTreeSet;
 use store::{Index, Kind, Tx};
 
-/// How long a token lives where nobody says: a year.
-const DEFAULT_LIFETIME: Span = Span::from_secs(365 * 86_400);
+/// How long a token lives at most, and where nobody says: a year.
+pub const MAX_LIFETIME: Span = Span::from_secs(365 * 86_400);
 
 /// Who writes, and from where.
 pub(crate) struct By<'a> {
@@ -50,13 +52,18 @@ impl Control {
         })
     }
 
-    /// Everyone.
+    /// People, in the order they were added.
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn people(&self, _caller: &Caller) -> Result<Page<PersonView>, Problem> {
-        let people = self.all::<Person>(Kind::Person).await?;
-        Ok(Page { items: people.iter().map(|p| view(&p.doc)).collect(), next: None })
+    pub async fn people(
+        &self,
+        _caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<PersonView>, Problem> {
+        let page = self.store.list::<Person>(query.oldest_first(Kind::Person)).await?;
+        let items = page.items.iter().map(|p| view(&p.doc)).collect();
+        Ok(Page { items, next: page.next.map(|c| c.to_string()) })
     }
 
     /// Adds a person or changes one.
@@ -69,6 +76,7 @@ impl Control {
         person: PersonView,
     ) -> Result<PersonView, Problem> {
         caller.must(Permission::Administer)?;
+        self.policies_allow(caller, PolicyAction::ManagePeople, None).await?;
         if caller.person.name == person.name && !person.roles.contains(&Role::Admin) {
             return Err(Problem::new(
                 ProblemKind::Refused,
@@ -128,28 +136,39 @@ impl Control {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn tokens(&self, caller: &Caller) -> Result<Page<TokenView>, Problem> {
-        let all = caller.must(Permission::Administer).is_ok();
-        let tokens = self.all::<TokenRecord>(Kind::Token).await?;
-        let items = tokens
-            .iter()
-            .filter(|t| all || t.doc.person.as_ref() == Some(caller.name()))
-            .map(|t| token_view(&t.doc))
-            .collect();
-        Ok(Page { items, next: None })
+    pub async fn tokens(
+        &self,
+        caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<TokenView>, Problem> {
+        let mut query = query.oldest_first(Kind::Token);
+        if caller.must(Permission::Administer).is_err() {
+            query = query.parent(caller.name());
+        }
+        let page = self.store.list::<TokenRecord>(query).await?;
+        let items = page.items.iter().map(|t| token_view(&t.doc)).collect();
+        Ok(Page { items, next: page.next.map(|c| c.to_string()) })
     }
 
     /// Makes a token. People make their own; admins make anyone's, and those
-    /// of programs and gateways.
+    /// of programs and gateways. One that is asked for with a token ends no later
+    /// than that.
     ///
     /// # Errors
-    /// `not_allowed`, `no_such_person`, or a token for nothing.
-    pub async fn create_token(&self, caller: &Caller, new: NewToken) -> Result<MadeToken, Problem> {
+    /// `not_allowed`, `no_such_person`, `lifetime_too_long`,
+    /// `token_cannot_breed`, or a token for nothing.
+    pub async fn create_token(
+        &self,
+        caller: &Caller,
+        mut new: NewToken,
+    ) -> Result<MadeToken, Problem> {
         let own = new.person.as_ref() == Some(caller.name()) && !new.gateway;
         if !own {
             caller.must(Permission::Administer)?;
         }
+        self.policies_allow(caller, PolicyAction::MakeToken, None).await?;
         let now = self.clock.now();
+        new.lifetime = Some(lifetime(caller, new.lifetime, now)?);
         let mut tx = Tx::new(now);
         let made = self.write_token(&mut tx, new, By::caller(caller), now).await?;
         self.store.commit(tx).await?;
@@ -177,10 +196,10 @@ impl Control {
             gateway: new.gateway,
             note: new.note,
             created_at: now,
-            expires_at: now.plus(new.lifetime.unwrap_or(DEFAULT_LIFETIME)),
+            expires_at: now.plus(new.lifetime.unwrap_or(MAX_LIFETIME)),
             preview: None,
         };
-        tx.create(Kind::Token, &record.hash, &record, Index::default());
+        tx.create(Kind::Token, &record.hash, &record, index(&record));
         let details = params! {
             "person" => record.person, "apps" => record.apps, "gateway" => record.gateway,
             "note" => record.note, "expires_at" => record.expires_at,
@@ -200,12 +219,16 @@ impl Control {
     /// # Errors
     /// `no_such_token`, `not_allowed`.
     pub async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
-        let tokens = self.all::<TokenRecord>(Kind::Token).await?;
-        let mut found = tokens.iter().filter(|t| id.len() >= 8 && t.doc.hash.starts_with(id));
-        let token = match (found.next(), found.next()) {
-            (Some(token), None) => token,
-            _ => return Err(not_found("token", id)),
+        let found = if id.len() >= 8 {
+            self.store.ids(Kind::Token, id, 2).await?
+        } else {
+            Vec::new()
         };
+        let token = match found.as_slice() {
+            [hash] => self.store.token_by_hash::<TokenRecord>(hash).await?,
+            _ => None,
+        };
+        let token = token.ok_or_else(|| not_found("token", id))?;
         if token.doc.person.as_ref() != Some(caller.name()) {
             caller.must(Permission::Administer)?;
         }
@@ -229,6 +252,39 @@ impl Control {
         let people = self.all::<Person>(Kind::Person).await?.into_iter().map(|p| p.doc);
         let wrote = |p: &Person| emails.contains(&p.email.trim().to_lowercase());
         Ok(people.filter(wrote).map(|p| p.name).collect())
+    }
+}
+
+/// Tokens of people are found by whose they are.
+fn index(record: &TokenRecord) -> Index {
+    record.person.as_ref().map_or_else(Index::none, |person| Index::none().parent(person))
+}
+
+/// How long a new token lives.
+fn lifetime(caller: &Caller, asked: Option<Span>, now: Timestamp) -> Result<Span, Problem> {
+    if asked.is_some_and(|asked| asked > MAX_LIFETIME) {
+        return Err(Problem::new(
+            ProblemKind::Invalid,
+            "lifetime_too_long",
+            format!("a token lives at most {MAX_LIFETIME}"),
+            "ask for less, and make another one in time",
+        )
+        .at("lifetime"));
+    }
+    let ends = caller.token.as_ref().map(|token| token.expires_at);
+    let left = ends.map(|ends| ends.since(now));
+    match (asked, left) {
+        (Some(asked), Some(left)) if asked > left => Err(Problem::new(
+            ProblemKind::NotAllowed,
+            "token_cannot_breed",
+            format!(
+                "a token cannot make one that outlives it: it ends at {}",
+                ends.map(Timestamp::iso).unwrap_or_default()
+            ),
+            "leave `lifetime` out to end with it, or sign in with the page and ask there",
+        )
+        .at("lifetime")),
+        (asked, left) => Ok(asked.or(left).unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME)),
     }
 }
 

@@ -5,17 +5,17 @@
 //! weaken what it is judged by.
 
 use crate::caller::Caller;
-use crate::facts::{Known, facts_of, today};
+use crate::facts::{Known, app_facts, facts_of, today};
 use crate::git::blocking;
 use crate::problem::{Problem, ProblemKind};
 use crate::records::ReleaseRecord;
 use crate::{Control, wrong};
 use checks::model_entry::{self, ModelEntry};
-use checks::policy::{self, PolicyInput};
+use checks::policy::{self, Policies, PolicyInput, Rule};
 use domain::approval::{self, Requirement};
 use domain::change::Change;
 use domain::component::ComponentKind;
-use domain::facts::{AuthorFacts, Facts, PolicyAction};
+use domain::facts::{AuthorFacts, CallFacts, Facts, PolicyAction};
 use domain::finding::{Finding, GateOutcome, GateResult, Severity};
 use domain::ids::AppName;
 use domain::manifest::Release;
@@ -139,10 +139,10 @@ impl Control {
         let Some(facts) = change.facts.clone() else { return Ok(None) };
         let main = self.main().await?;
         let (needs, denied) = tokio::task::spawn_blocking(move || {
-            let (policies, _) = policy::compile(&main.desired.policies);
+            let policies = main.policies();
             let author = facts.authors.first().cloned();
             let denied = author.map(|a| policies.decide(PolicyAction::Release, &a, &facts));
-            (policy::requirements(&facts, &policies, &policies), denied)
+            (policy::requirements(&facts, policies, policies), denied)
         })
         .await
         .map_err(|e| wrong("the policies", &e))?;
@@ -184,22 +184,67 @@ impl Control {
         let repo = self.repo.clone();
         let denied = blocking(move || {
             let branch = opsrepo::parse(&repo.files(head)?).0;
-            Ok([&branch, &main.desired].into_iter().find_map(|desired| {
-                let (policies, _) = policy::compile(&desired.policies);
-                let outcome = policies.decide(PolicyAction::Approve, &who, &facts);
-                let broken = outcome.broken.into_iter().map(|broken| broken.rule);
-                outcome.denied.into_iter().chain(broken).next()
-            }))
+            let (branch, _) = policy::compile(&branch.policies);
+            let action = PolicyAction::Approve;
+            Ok([&branch, main.policies()].into_iter().find_map(|p| deny(p, action, &who, &facts)))
         })
         .await?;
-        let Some(rule) = denied else { return Ok(()) };
-        let because =
-            if rule.because.is_empty() { String::new() } else { format!(": {}", rule.because) };
-        Err(Problem::new(
-            ProblemKind::NotAllowed,
-            "policy_denied",
-            format!("policy `{}` forbids `{}` approving this{because}", rule.id, caller.name()),
-            if rule.satisfy.is_empty() { "ask another approver".to_owned() } else { rule.satisfy },
-        ))
+        denied.map_or(Ok(()), |rule| Err(policy_denied(&rule, caller, PolicyAction::Approve)))
     }
+
+    /// Refuses what a policy in force on `main` forbids, after the role allowed
+    /// it. Never asked about what stops harm: a policy that is wrong, or git that
+    /// is away, must not keep anybody from that.
+    pub(crate) async fn policies_allow(
+        &self,
+        caller: &Caller,
+        action: PolicyAction,
+        app: Option<&AppName>,
+    ) -> Result<(), Problem> {
+        let main = self.main().await?;
+        if main.policies().is_empty() {
+            return Ok(());
+        }
+        let who =
+            AuthorFacts { name: caller.name().to_string(), roles: caller.person.roles.clone() };
+        let spec = app.and_then(|app| Some((app, main.desired.apps.get(app)?)));
+        let facts = Facts {
+            app: spec.map(|(app, spec)| app_facts(app, spec)).unwrap_or_default(),
+            call: CallFacts::at(self.clock.now(), caller.token.is_some()),
+            ..Facts::default()
+        };
+        let denied =
+            tokio::task::spawn_blocking(move || deny(main.policies(), action, &who, &facts))
+                .await
+                .map_err(|e| wrong("the policies", &e))?;
+        denied.map_or(Ok(()), |rule| Err(policy_denied(&rule, caller, action)))
+    }
+}
+
+/// The first policy that says no.
+fn deny(
+    policies: &Policies,
+    action: PolicyAction,
+    who: &AuthorFacts,
+    facts: &Facts,
+) -> Option<Rule> {
+    let outcome = policies.decide(action, who, facts);
+    let broken = outcome.broken.into_iter().map(|broken| broken.rule);
+    outcome.denied.into_iter().chain(broken).next()
+}
+
+fn policy_denied(rule: &Rule, caller: &Caller, action: PolicyAction) -> Problem {
+    let because =
+        if rule.because.is_empty() { String::new() } else { format!(": {}", rule.because) };
+    let (id, words) = (&rule.id, action.words());
+    Problem::new(
+        ProblemKind::NotAllowed,
+        "policy_denied",
+        format!("policy `{id}` forbids `{}` {words}{because}", caller.name()),
+        match rule.satisfy.as_str() {
+            "" if action == PolicyAction::Approve => "ask another approver",
+            "" => "ask whoever owns the policy",
+            satisfy => satisfy,
+        },
+    )
 }

@@ -24,6 +24,7 @@ use crate::{Control, changes};
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
 use domain::component::ComponentKind;
+use domain::facts::PolicyAction;
 use domain::finding::{GateOutcome, Tier};
 use domain::ids::{AppName, ChangeId, PersonName, ReleaseId};
 use domain::params;
@@ -167,6 +168,7 @@ impl Control {
     ) -> Result<MadePreview, Problem> {
         let change = self.change_record(id).await?.doc;
         may_preview(caller, &change)?;
+        self.policies_allow(caller, PolicyAction::Preview, Some(&change.app)).await?;
         let (life, cap) = (life(new.hours)?, cap(new.tokens)?);
         let candidate = previewable(&change)?;
         let now = self.clock.now();

@@ -80,6 +80,7 @@ impl Control {
         report("looking at previews", self.look_at_previews().await);
         report("publishing", self.follow().await);
         report("reminding of reasons", self.note_overdue_reasons().await);
+        report("noting refusals", self.note_folded_refusals(false).await);
         report("signing the log", self.checkpoint().await);
     }
 

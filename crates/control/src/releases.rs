@@ -11,6 +11,7 @@ use crate::views::{Page, ReleaseView};
 use crate::{Control, not_found};
 use domain::bom::Material;
 use domain::component::{Component, ComponentKind};
+use domain::facts::PolicyAction;
 use domain::ids::ReleaseId;
 use domain::people::Permission;
 use serde_json::Value;
@@ -102,6 +103,9 @@ impl Wanted {
     }
 }
 
+/// Releases looked at for a prefix: two are too many already.
+const MAX_PREFIX: u32 = 3;
+
 impl Control {
     /// Releases, newest first.
     ///
@@ -175,19 +179,18 @@ impl Control {
         if let Ok(id) = text.parse() {
             return Ok(id);
         }
-        let mut found = Vec::new();
-        for release in self.all::<ReleaseRecord>(Kind::Release).await? {
-            if release.doc.id.matches(text) {
-                found.push(release.doc.id);
-            }
-        }
+        let digits =
+            text.strip_prefix("rel-").or_else(|| text.strip_prefix("sha256:")).unwrap_or(text);
+        let ids = self.store.ids(Kind::Release, &format!("sha256:{digits}"), MAX_PREFIX).await?;
+        let ids = ids.iter().filter_map(|id| id.parse::<ReleaseId>().ok());
+        let found: Vec<_> = ids.filter(|id| id.matches(text)).collect();
         match found.as_slice() {
             [one] => Ok(*one),
             [] => Err(not_found("release", text)),
             _ => Err(Problem::new(
                 ProblemKind::Invalid,
                 "ambiguous_release",
-                format!("`{text}` fits {} releases", found.len()),
+                format!("`{text}` fits several releases"),
                 "give more digits",
             )),
         }
@@ -213,6 +216,7 @@ impl Control {
                 "nothing to clear",
             ));
         };
+        self.policies_allow(caller, PolicyAction::Clear, Some(&denied.doc.app)).await?;
         if reason.trim().chars().count() < 10 {
             return Err(Problem::new(
                 ProblemKind::Invalid,

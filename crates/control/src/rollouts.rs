@@ -12,6 +12,7 @@ use crate::views::{ActionResult, NewAction};
 use crate::{Control, effects, incidents, not_found};
 use domain::audit::Actor;
 use domain::change::{Change, ChangeState};
+use domain::facts::PolicyAction;
 use domain::ids::{AppName, Generation, IncidentId, PersonName, ReleaseId, RolloutId};
 use domain::incident::{Incident, IncidentKind};
 use domain::params;
@@ -272,6 +273,9 @@ impl Control {
             let now = self.clock.now();
             let record = self.rollout_record(id).await?;
             may_command(caller, &command, &record.doc.state)?;
+            if let Some(asked) = policy_action(&command) {
+                self.policies_allow(caller, asked, Some(&record.doc.state.app)).await?;
+            }
             if is_a_yes(&command, &record.doc.state) {
                 self.not_own_change(caller, &record.doc.state).await?;
             }
@@ -498,6 +502,15 @@ fn is_a_yes(command: &Command, state: &RolloutState) -> bool {
         Command::Approve | Command::Promote => true,
         Command::Resume => by_signal,
         Command::Pause | Command::Rollback => false,
+    }
+}
+
+/// What policies are asked. Nobody asks them before harm is stopped.
+fn policy_action(command: &Command) -> Option<PolicyAction> {
+    match command {
+        Command::Approve | Command::Promote => Some(PolicyAction::Promote),
+        Command::Resume => Some(PolicyAction::Resume),
+        Command::Pause | Command::Rollback => None,
     }
 }
 

@@ -206,6 +206,9 @@ pub struct ChangeView {
     pub missing: Vec<Requirement>,
     /// Decisions, void ones included.
     pub approvals: Vec<Approval>,
+    /// Who asks for changes, while that is what it waits for.
+    #[serde(default)]
+    pub asked: Option<Approval>,
     /// Merge commit.
     pub merge_commit: Option<String>,
     /// Rollout.

@@ -12,8 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Decision {
     /// Yes.
     Approve,
-    /// Not like this.
+    /// Not like this: it ends here.
     Reject,
+    /// Not yet: the author mends it, and it is asked for anew.
+    Ask,
 }
 
 /// One decision on one content.
@@ -110,7 +112,8 @@ pub fn check(
 
 /// Requirements not yet met by approvals of exactly this content. A person's
 /// last word counts: one who rejected may approve later. While anybody's last
-/// word on this content is a rejection, everything stays open.
+/// word on this content is a rejection or asks for changes, everything stays
+/// open.
 pub fn missing(
     requirements: &[Requirement],
     approvals: &[Approval],
@@ -124,7 +127,7 @@ pub fn missing(
             *word = approval;
         }
     }
-    if last_words.values().any(|a| a.decision == Decision::Reject) {
+    if last_words.values().any(|a| a.decision != Decision::Approve) {
         return requirements.to_vec();
     }
     requirements

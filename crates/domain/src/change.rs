@@ -1,6 +1,6 @@
 //! A proposal to alter the ops repo, from the first keystroke to its end.
 
-use crate::approval::{Approval, Requirement};
+use crate::approval::{Approval, Decision, Requirement};
 use crate::facts::Facts;
 use crate::finding::GateReport;
 use crate::ids::{AppName, ChangeId, Digest, Generation, PersonName, ReleaseId, RolloutId};
@@ -41,6 +41,21 @@ impl ChangeState {
     /// True while content may still change.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Checking | Self::NeedsFixes | Self::NeedsApproval)
+    }
+}
+
+impl Change {
+    /// The newest word on this content that asks for changes and was not taken
+    /// back by who said it.
+    pub fn asked(&self) -> Option<&Approval> {
+        let mut heard = BTreeSet::new();
+        self.approvals
+            .iter()
+            .rev()
+            .filter(|word| word.content == self.content)
+            // Newest first: the first of each person is their last word.
+            .filter(|word| heard.insert(&word.by))
+            .find(|word| word.decision == Decision::Ask)
     }
 }
 

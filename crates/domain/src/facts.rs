@@ -23,12 +23,16 @@ pub const AUDIENCES: [&str; 2] = ["internal", "customer"];
 /// What [`ModelFacts::provider`] may be.
 pub const PROVIDERS: [&str; 3] = ["openai", "replay", "rules"];
 
+/// What [`CallFacts::weekday`] may be, in UTC.
+pub const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
 /// The words a fact may be, if it has a closed list of them.
 pub fn words(fact: &str) -> Option<Vec<&'static str>> {
     match fact {
         "risk" => Some(RISKS.to_vec()),
         "audience" => Some(AUDIENCES.to_vec()),
         "provider" => Some(PROVIDERS.to_vec()),
+        "weekday" => Some(WEEKDAYS.to_vec()),
         "changed" => {
             let kinds = crate::component::ComponentKind::ALL.into_iter().map(|kind| kind.key());
             Some(kinds.chain(CHANGED_FILES).collect())
@@ -57,6 +61,46 @@ pub struct Facts {
     pub tokens: TokenFacts,
     /// What a typical request costs.
     pub cost: CostFacts,
+    /// How something is asked for that is no change.
+    #[serde(skip_serializing_if = "CallFacts::is_usual")]
+    pub call: CallFacts,
+}
+
+/// How somebody asks for something that is no change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallFacts {
+    /// With a token, and not on the page.
+    pub token: bool,
+    /// Day of the week in UTC, one of [`WEEKDAYS`].
+    pub weekday: String,
+    /// Hour of the day in UTC, 0 to 23.
+    pub hour: u8,
+}
+
+impl Default for CallFacts {
+    fn default() -> Self {
+        Self { token: false, weekday: "wed".to_owned(), hour: 12 }
+    }
+}
+
+impl CallFacts {
+    /// At this moment.
+    pub fn at(now: crate::units::Timestamp, token: bool) -> Self {
+        // 1970-01-01 was a Thursday.
+        let days = now.second().div_euclid(86_400).saturating_add(3).rem_euclid(7);
+        let hour = now.second().rem_euclid(86_400).div_euclid(3600);
+        let weekday = usize::try_from(days).ok().and_then(|day| WEEKDAYS.get(day));
+        Self {
+            token,
+            weekday: (*weekday.unwrap_or(&"mon")).to_owned(),
+            hour: u8::try_from(hour).unwrap_or(0),
+        }
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The app, as its `app.yaml` says.
@@ -224,6 +268,22 @@ pub enum PolicyAction {
     Release,
     /// Say yes to it; asked of the approver.
     Approve,
+    /// Go on with a rollout that is paused.
+    Resume,
+    /// Move a rollout on: approve a step, or promote ahead of the plan.
+    Promote,
+    /// Take the kill switch back.
+    Unkill,
+    /// Take a release off the deny list.
+    Clear,
+    /// Start an experiment.
+    Experiment,
+    /// Give a change an endpoint of its own.
+    Preview,
+    /// Add people and change their roles.
+    ManagePeople,
+    /// Make a token.
+    MakeToken,
 }
 
 impl PolicyAction {
@@ -233,6 +293,41 @@ impl PolicyAction {
             Self::Propose => "propose",
             Self::Release => "release",
             Self::Approve => "approve",
+            Self::Resume => "resume",
+            Self::Promote => "promote",
+            Self::Unkill => "unkill",
+            Self::Clear => "clear",
+            Self::Experiment => "experiment",
+            Self::Preview => "preview",
+            Self::ManagePeople => "manage_people",
+            Self::MakeToken => "make_token",
+        }
+    }
+
+    /// True if it is asked about a change, and so with what the change is.
+    pub fn is_about_a_change(self) -> bool {
+        matches!(self, Self::Propose | Self::Release | Self::Approve)
+    }
+
+    /// True if it is about no app.
+    pub fn is_about_the_installation(self) -> bool {
+        matches!(self, Self::ManagePeople | Self::MakeToken)
+    }
+
+    /// As part of a sentence: what somebody does.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Propose => "proposing this",
+            Self::Release => "releasing this",
+            Self::Approve => "approving this",
+            Self::Resume => "going on with the rollout",
+            Self::Promote => "moving the rollout on",
+            Self::Unkill => "taking the kill switch back",
+            Self::Clear => "clearing a failed release",
+            Self::Experiment => "starting an experiment",
+            Self::Preview => "previewing a change",
+            Self::ManagePeople => "managing people",
+            Self::MakeToken => "making a token",
         }
     }
 }
@@ -311,6 +406,21 @@ mod tests {
             (Some(u64::MAX), Some(1), None),
         ] {
             assert_eq!(CostFacts::of(new, old, None).change_percent, want, "{new:?} {old:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_knows_its_hour_and_day() {
+        use crate::units::Timestamp;
+        // 2026-11-21, a Saturday, 23:59:59.999 UTC; the next millisecond; and 1970.
+        for (ms, weekday, hour) in [
+            (1_795_305_599_999, "sat", 23),
+            (1_795_305_600_000, "sun", 0),
+            (0, "thu", 0),
+            (-1, "wed", 23),
+        ] {
+            let call = CallFacts::at(Timestamp(ms), false);
+            assert_eq!((call.weekday.as_str(), call.hour), (weekday, hour), "{ms}");
         }
     }
 

@@ -46,6 +46,7 @@ pub use format::prompt::{PromptMessageSpec, PromptSpec};
 pub use format::release::{Inline, ReleaseSpec};
 pub use format::rollout::replayed_policy;
 pub use format::settings::{PaidEvals, Settings};
+pub use format::sign_on::{SignOnSpec, sign_on};
 pub use format::suite;
 pub use git::{
     CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, Repo, RepoError,

@@ -11,7 +11,11 @@ use std::path::Path;
 pub(crate) type Migrations = &'static [&'static str];
 
 /// Of `state.db`.
-pub(crate) const STATE: Migrations = &[include_str!("../migrations/state/0001_state.sql")];
+pub(crate) const STATE: Migrations = &[
+    include_str!("../migrations/state/0001_state.sql"),
+    include_str!("../migrations/state/0002_token_owners.sql"),
+    include_str!("../migrations/state/0003_app_states.sql"),
+];
 
 /// Of `telemetry.db`.
 pub(crate) const TELEMETRY: Migrations = &[

@@ -64,6 +64,10 @@ pub enum Kind {
     Draft,
     /// The preview of a change; its id is the change's.
     Preview,
+    /// Who somebody at an OpenID provider is here.
+    SignOn,
+    /// A command that was sent with a key, and its answer.
+    Once,
 }
 
 impl Kind {
@@ -89,6 +93,8 @@ impl Kind {
             Self::SignInCode => "sign_in_code",
             Self::Draft => "draft",
             Self::Preview => "preview",
+            Self::SignOn => "sign_on",
+            Self::Once => "once",
         }
     }
 }
@@ -307,6 +313,17 @@ impl Query {
     }
 }
 
+/// The ids that begin like this: a range of the index of ids.
+pub(crate) fn ids_sql(before: &str, kind: Kind, prefix: &str, limit: u32) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(before);
+    sql.push("SELECT id FROM objects WHERE kind = ").push_bind(kind.key());
+    sql.push(" AND id >= ").push_bind(prefix.to_owned());
+    // No character comes after this one.
+    sql.push(" AND id < ").push_bind(format!("{prefix}\u{10FFFF}"));
+    sql.push(" ORDER BY id LIMIT ").push_bind(i64::from(limit.clamp(1, MAX_PAGE)));
+    sql
+}
+
 /// A number as the database gives it back.
 pub(crate) fn unsigned(number: i64, what: &'static str) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::OutOfRange { what })
@@ -365,6 +382,20 @@ impl Store {
             .map(|row| Ok((row.try_get("seq")?, read(query.kind, row)?)))
             .collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Page::cut(rows, query.page_size()))
+    }
+
+    /// Ids of a kind that begin like this, in their order, at most so many.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn ids(
+        &self,
+        kind: Kind,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut sql = ids_sql("", kind, prefix, limit);
+        Ok(sql.build_query_scalar().fetch_all(self.state.readers()).await?)
     }
 
     /// How many objects there are, whatever the page.

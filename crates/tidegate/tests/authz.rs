@@ -58,6 +58,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/api/v1/people"),
     ("PUT", "/api/v1/people/admin/password"),
     ("POST", "/api/v1/people/admin/sign-in-code"),
+    ("DELETE", "/api/v1/people/admin/sign-on"),
     ("GET", "/api/v1/events?topics=apps"),
     ("GET", "/api/v1/inbox"),
     ("GET", "/api/v1/models"),

@@ -239,3 +239,51 @@ fn policies_are_checked_and_tested_without_a_server() {
     local(&["policy", "check"]).code(7).says("did you mean `expect`?");
     tide.run_as(None, ["policy", "check", "--repo", "/nowhere"]).code(2).says("--repo DIR");
 }
+
+const CALLS: &str = r#"
+@id("only-admins-make-tokens-for-programs")
+@because("a token in a script outlives the script")
+@satisfy("use the page")
+forbid (principal == Person::"otto", action == Action::"make_token", resource);
+
+@id("omar-does-not-unkill")
+@satisfy("ask another operator")
+forbid (principal == Person::"omar", action == Action::"unkill", resource)
+when { resource.name == "support-summary" };
+
+@id("nobody-stops-anything")
+@satisfy("this must not be possible to say")
+forbid (principal, action in [Action::"promote", Action::"resume"], resource);
+"#;
+
+#[test]
+fn policies_forbid_what_roles_allow_and_never_what_stops_harm() {
+    let tide = Tide::start_with(&[("policies/calls.cedar", CALLS)]);
+    tide.people(&[("omar", "operator"), ("otto", "admin"), ("olga", "operator")]);
+    let refused = tide.run("otto", ["token", "create", "--person", "otto"]).code(4);
+    refused
+        .says("only-admins-make-tokens-for-programs")
+        .says("outlives the script")
+        .says("use the page");
+    // Stopping is never asked about; starting again is.
+    tide.run("omar", ["kill", APP, "--yes"]).ok();
+    let why = "--reason=the provider is back again";
+    tide.run("omar", ["unkill", APP, "--yes", why]).code(4).says("omar-does-not-unkill");
+    tide.run("olga", ["unkill", APP, "--yes", why]).ok();
+    tide.run("omar", ["rollback", APP, "--yes"]);
+    let log = tide.run("admin", ["audit", "list", "-o", "json"]).ok().json();
+    let refused: Vec<_> = log
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["entry"]["action"] == "write.refused")
+        .map(|row| (row["entry"]["actor"]["name"].clone(), row["entry"]["details"].clone()))
+        .collect();
+    assert!(
+        refused.contains(&(
+            "omar".into(),
+            serde_json::json!({"what": "POST /api/v1/apps/{app}/actions", "code": "policy_denied"})
+        )),
+        "{refused:?}"
+    );
+}

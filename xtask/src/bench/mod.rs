@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements that are run, not believed.
 
+mod api;
 pub mod canaries;
 mod evals;
 pub mod gates;
@@ -14,8 +15,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
-cargo xtask bench <canaries|evals|gates|gateway|scanners|verdicts>
+cargo xtask bench <api|canaries|evals|gates|gateway|scanners|verdicts>
 
+  api        lists and pages with a thousand apps and a million requests
   canaries   roll real models out against each other on recorded answers with
              human labels, and compare the decisions with what they must be
   evals      time and memory of the evaluation engine, beside the model's own
@@ -30,6 +32,7 @@ cargo xtask bench <canaries|evals|gates|gateway|scanners|verdicts>
 /// Runs one benchmark.
 pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
     match words.split_first() {
+        Some((verb, rest)) if verb == "api" => api::run(rest),
         Some((verb, rest)) if verb == "canaries" => canaries::run(rest),
         Some((verb, rest)) if verb == "evals" => evals::run(rest),
         Some((verb, rest)) if verb == "gates" => gates::run(rest),
@@ -39,7 +42,7 @@ pub fn run(words: &[String]) -> Result<ExitCode, Failed> {
         Some((verb, _)) if verb != "--help" && verb != "-h" => Err(crate::args::unknown(
             "benchmark",
             verb,
-            &["canaries", "evals", "gates", "gateway", "scanners", "verdicts"],
+            &["api", "canaries", "evals", "gates", "gateway", "scanners", "verdicts"],
         )),
         _ => {
             print!("{HELP}");

@@ -157,6 +157,14 @@ fn operation(op: &Op<'_>) -> Value {
             "description": "The generation or version that was read, in quotes.",
         }));
     }
+    if op.method == "POST" && !op.path.starts_with("/session") {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+            "description": "The same key with the same request, within 24 hours, is answered as \
+                the first time and done once.",
+        }));
+    }
     let (status, answer) = match op.answer {
         "none" => ("204", json!({"description": "Done."})),
         "text" => ("200", content("text/plain", &json!({"type": "string"}))),

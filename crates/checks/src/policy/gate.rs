@@ -153,9 +153,8 @@ fn answers<'f>(set: &Policies, facts: &'f Facts) -> Vec<(PolicyAction, &'f Autho
 fn told(action: PolicyAction, who: &AuthorFacts, outcome: &Outcome, main: bool) -> Vec<Finding> {
     let suffix = if main { AS_ON_MAIN } else { "" };
     let what = match action {
-        PolicyAction::Propose => format!("`{}` proposing this", who.name),
         PolicyAction::Release => "this release".to_owned(),
-        PolicyAction::Approve => format!("`{}` approving this", who.name),
+        other => format!("`{}` {}", who.name, other.words()),
     };
     let of = |rule: &Rule, severity, code: &str, verb: &str, mend: &str| {
         let message = format!("policy `{}` {verb} {what}{suffix}", rule.id);

@@ -10,6 +10,9 @@ use domain::facts::{AuthorFacts, Facts, PolicyAction};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+/// The one installation there is.
+const HERE: &str = "here";
+
 /// The question and what it is about.
 pub(super) fn of(
     action: PolicyAction,
@@ -17,12 +20,15 @@ pub(super) fn of(
     facts: &Facts,
 ) -> Result<(Request, Entities), String> {
     let schema = schema()?;
+    let said = if action.is_about_a_change() { context(facts) } else { call(who, facts) };
+    let about_us = action.is_about_the_installation();
     let action = uid("Action", action.key())?;
-    let context = Context::from_json_value(context(facts), Some((schema, &action)))
-        .map_err(|e| e.to_string())?;
+    let context =
+        Context::from_json_value(said, Some((schema, &action))).map_err(|e| e.to_string())?;
     let entities =
         Entities::from_json_value(entities(who, facts), Some(schema)).map_err(|e| e.to_string())?;
-    let (principal, resource) = (uid("Person", &who.name)?, uid("App", &facts.app.name)?);
+    let resource = if about_us { uid("Installation", HERE)? } else { uid("App", &facts.app.name)? };
+    let principal = uid("Person", &who.name)?;
     let request = Request::new(principal, action, resource, context, Some(schema))
         .map_err(|e| e.to_string())?;
     Ok((request, entities))
@@ -70,12 +76,20 @@ fn context(facts: &Facts) -> Value {
     })
 }
 
+fn call(who: &AuthorFacts, facts: &Facts) -> Value {
+    let call = &facts.call;
+    json!({
+        "agent": who.is_agent(), "token": call.token, "weekday": call.weekday, "hour": call.hour,
+    })
+}
+
 fn entities(who: &AuthorFacts, facts: &Facts) -> Value {
     // One entity a name: somebody may be asked about and have written part of it.
     let people: BTreeMap<&str, &AuthorFacts> =
         facts.authors.iter().chain([who]).map(|a| (a.name.as_str(), a)).collect();
     let mut all: Vec<Value> = people.values().map(|person| person_entity(person)).collect();
     let (app, model) = (&facts.app, &facts.model);
+    all.push(json!({"uid": named("Installation", HERE), "attrs": {}, "parents": []}));
     all.push(json!({
         "uid": named("App", &app.name),
         "attrs": {

@@ -357,3 +357,69 @@ proptest! {
         prop_assert!(few.asks().is_subset(&more.asks()));
     }
 }
+
+const CALLS: &str = r#"
+@id("no-promotion-into-the-weekend")
+@satisfy("wait until Monday")
+forbid (principal, action == Action::"promote", resource)
+when { ["sat", "sun"].contains(context.weekday) || (context.weekday == "fri" && context.hour >= 14) };
+
+@id("by-hand")
+@satisfy("use the page")
+forbid (principal, action in [Action::"resume", Action::"promote"], resource)
+when { resource.audience == "customer" && context.token };
+
+@id("only-sam")
+@satisfy("ask Sam")
+forbid (principal, action == Action::"make_token", resource)
+unless { principal.name == "sam" };
+"#;
+
+#[test]
+fn what_is_no_change_is_asked_about_by_person_role_app_and_time() {
+    use domain::facts::CallFacts;
+    let policies = compiled(&[CALLS, CONTRACT]);
+    let priya = person("priya", &[Role::Approver]);
+    let asked = |action, who: &AuthorFacts, weekday: &str, hour, token, audience: &str| {
+        let mut facts = facts();
+        facts.call = CallFacts { token, weekday: weekday.to_owned(), hour };
+        facts.app.audience = audience.to_owned();
+        // Risk without a contract: no call is asked about what a release carries.
+        facts.app.risk = "high".to_owned();
+        policies.decide(action, who, &facts).deniers().into_iter().collect::<Vec<_>>()
+    };
+    use PolicyAction::{Clear, MakeToken, Promote, Resume, Unkill};
+    let none: [&str; 0] = [];
+    assert_eq!(asked(Promote, &priya, "fri", 13, false, "customer"), none);
+    assert_eq!(
+        asked(Promote, &priya, "fri", 14, false, "customer"),
+        ["no-promotion-into-the-weekend"]
+    );
+    assert_eq!(
+        asked(Promote, &priya, "sun", 0, true, "customer"),
+        ["by-hand", "no-promotion-into-the-weekend"]
+    );
+    assert_eq!(asked(Promote, &priya, "wed", 0, true, "internal"), none);
+    assert_eq!(asked(Resume, &priya, "sat", 9, true, "customer"), ["by-hand"]);
+    assert_eq!(asked(Unkill, &priya, "sat", 9, true, "customer"), none);
+    assert_eq!(asked(Clear, &priya, "sat", 9, true, "customer"), none);
+    assert_eq!(asked(MakeToken, &priya, "wed", 9, false, "internal"), ["only-sam"]);
+    assert_eq!(asked(MakeToken, &person("sam", &[]), "wed", 9, false, "internal"), none);
+}
+
+#[test]
+fn a_policy_about_calls_reads_only_what_calls_have() {
+    let head = "@id(\"a\") @satisfy(\"b\")\n";
+    let of_a_change = format!(
+        "{head}forbid (principal, action == Action::\"promote\", resource) when {{ context.first }};"
+    );
+    assert_eq!(codes(&of_a_change)[0].0, "bad_policy");
+    let of_an_app = format!(
+        "{head}forbid (principal, action == Action::\"make_token\", resource) when {{ resource.risk == \"high\" }};"
+    );
+    assert_eq!(codes(&of_an_app)[0].0, "bad_policy");
+    let day = format!(
+        "{head}forbid (principal, action == Action::\"promote\", resource) when {{ context.weekday == \"Sat\" }};"
+    );
+    assert_eq!(codes(&day)[0].0, "unknown_word");
+}

@@ -28,6 +28,7 @@ use crate::{Control, not_found};
 use domain::audit::Actor;
 use domain::experiment::ExperimentPolicy;
 use domain::experiment::live::{Ending, ExperimentState, NewExperiment, Phase};
+use domain::facts::PolicyAction;
 use domain::ids::{AppName, ExperimentId, Generation, IncidentId};
 use domain::incident::IncidentKind;
 use domain::manifest::Release;
@@ -83,6 +84,7 @@ impl Control {
         caller.must(Permission::Operate)?;
         let now = self.clock.now();
         let mut app = self.app_record(&new.app).await?;
+        self.policies_allow(caller, PolicyAction::Experiment, Some(&new.app)).await?;
         free_for_a_trial(&app.doc, now)?;
         let main = self.main().await?;
         let spec = main.desired.apps.get(&new.app);

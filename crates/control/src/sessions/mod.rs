@@ -11,9 +11,13 @@
 //!   the person's last role;
 //! - an unknown name and a wrong password take the same time and say the same.
 
+mod change;
+mod codes;
 mod password;
 mod tries;
 
+pub(crate) use codes::CodeRecord;
+pub use codes::MadeCode;
 pub use password::{MAX_PASSWORD, MIN_PASSWORD};
 pub(crate) use tries::Tries;
 
@@ -22,12 +26,11 @@ use crate::incidents::plain_entry;
 use crate::problem::{Problem, ProblemKind};
 use crate::records::TokenRecord;
 use crate::{Control, not_found};
-use domain::audit::Actor;
 use domain::ids::PersonName;
 use domain::params;
 use domain::people::{Permission, Person};
 use domain::units::{Span, Timestamp};
-use password::{PasswordHash, refuse_weak};
+use password::PasswordHash;
 use serde::{Deserialize, Serialize};
 use store::{CommitError, Index, Kind, Query, Tx, Versioned};
 
@@ -53,6 +56,9 @@ pub(crate) struct SessionRecord {
     /// The token it was opened with: without it, it ends.
     #[serde(default)]
     token: Option<String>,
+    /// The OpenID provider somebody came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
     opened_at: Timestamp,
     used_at: Timestamp,
     expires_at: Timestamp,
@@ -62,13 +68,6 @@ impl SessionRecord {
     fn is_over(&self, now: Timestamp) -> bool {
         now >= self.expires_at || now >= self.used_at.plus(IDLE)
     }
-}
-
-/// A one-time code, in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CodeRecord {
-    person: PersonName,
-    expires_at: Timestamp,
 }
 
 /// What somebody shows to be let in.
@@ -95,28 +94,26 @@ pub struct Session {
     pub caller: Caller,
     /// When it ends whatever is done with it.
     pub expires_at: Timestamp,
+    /// Id of the OpenID provider its owner came by.
+    pub provider: Option<String>,
+}
+
+/// How somebody came in.
+#[derive(Default)]
+pub(crate) struct Way<'a> {
+    /// In a word, for the log.
+    pub(crate) how: &'a str,
+    /// The token the session ends with, and when that is.
+    pub(crate) token: Option<(String, Timestamp)>,
+    /// The OpenID provider.
+    pub(crate) provider: Option<String>,
+    /// The session the browser had before.
+    pub(crate) before: Option<&'a str>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Session({})", self.caller.name())
-    }
-}
-
-/// A one-time code just made: the only time it is shown.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct MadeCode {
-    /// The code.
-    pub code: String,
-    /// The page that signs in with it.
-    pub url: String,
-    /// Not valid from then on.
-    pub expires_at: Timestamp,
-}
-
-impl std::fmt::Debug for MadeCode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MadeCode(until {})", self.expires_at.iso())
     }
 }
 
@@ -153,19 +150,45 @@ impl Control {
         let (person, token, how) = match shown {
             SignIn::Token(secret) => {
                 let record = self.token(&secret).await.map_err(|_| refused())?;
-                let person = record.person.clone().ok_or_else(refused)?;
-                (person, Some(record), "token")
+                let person = record.person.ok_or_else(refused)?;
+                (person, Some((record.hash, record.expires_at)), "token")
             }
             SignIn::Password { login, password } => {
                 (self.by_password(&login, &password).await?, None, "password")
             }
-            SignIn::Code(code) => (self.by_code(&code, now).await?, None, "code"),
+            SignIn::Code(code) => {
+                let code = self.by_code(&code, now).await?;
+                let token = match code.made_with {
+                    Some(hash) => Some(self.living(&hash, now).await?),
+                    None => None,
+                };
+                (code.person, token, "code")
+            }
         };
         self.tries.succeeded(made);
-        let person = self.store.get::<Person>(Kind::Person, &person).await?.ok_or_else(refused)?;
-        let caller = Caller { person: person.doc, source, session: None };
+        let way = Way { how, token, before, ..Way::default() };
+        self.let_in(&person, source, way, now).await
+    }
+
+    /// Opens a session for somebody who has shown who they are.
+    pub(crate) async fn let_in(
+        &self,
+        person: &PersonName,
+        source: Option<String>,
+        way: Way<'_>,
+        now: Timestamp,
+    ) -> Result<Session, Problem> {
+        let person = self.store.get::<Person>(Kind::Person, person).await?.ok_or_else(refused)?;
+        let caller = Caller { person: person.doc, source, session: None, token: None };
         caller.must(Permission::Read)?;
-        self.open_session(caller, token.as_ref(), how, before, now).await
+        self.open_session(caller, way, now).await
+    }
+
+    /// A token that has not ended, and when it does.
+    async fn living(&self, hash: &str, now: Timestamp) -> Result<(String, Timestamp), Problem> {
+        let token = self.store.token_by_hash::<TokenRecord>(hash).await?;
+        let token = token.filter(|t| t.doc.expires_at > now).ok_or_else(refused)?;
+        Ok((token.doc.hash, token.doc.expires_at))
     }
 
     async fn by_password(&self, login: &str, password: &str) -> Result<PersonName, Problem> {
@@ -181,30 +204,10 @@ impl Control {
         name.filter(|_| known).ok_or_else(refused)
     }
 
-    /// A code opens once: taking it away is part of being let in.
-    async fn by_code(&self, code: &str, now: Timestamp) -> Result<PersonName, Problem> {
-        let id = secret_hash(code);
-        let found = self.store.get::<CodeRecord>(Kind::SignInCode, &id).await?;
-        let found = found.ok_or_else(refused)?;
-        let mut tx = Tx::new(now);
-        tx.delete(Kind::SignInCode, &id, found.generation);
-        match self.store.commit(tx).await {
-            Ok(_) => {}
-            Err(CommitError::Conflict { .. }) => return Err(refused()),
-            Err(other) => return Err(other.into()),
-        }
-        if found.doc.expires_at <= now {
-            return Err(refused());
-        }
-        Ok(found.doc.person)
-    }
-
     async fn open_session(
         &self,
         caller: Caller,
-        token: Option<&TokenRecord>,
-        how: &str,
-        before: Option<&str>,
+        way: Way<'_>,
         now: Timestamp,
     ) -> Result<Session, Problem> {
         let mut bytes = [0; 32];
@@ -213,15 +216,16 @@ impl Control {
         let longest = now.plus(LONGEST);
         let record = SessionRecord {
             person: caller.name().clone(),
-            token: token.map(|t| t.hash.clone()),
+            token: way.token.as_ref().map(|(hash, _)| hash.clone()),
+            provider: way.provider.clone(),
             opened_at: now,
             used_at: now,
-            expires_at: token.map_or(longest, |t| t.expires_at.min(longest)),
+            expires_at: way.token.as_ref().map_or(longest, |(_, ends)| (*ends).min(longest)),
         };
         let id = secret_hash(&secret);
         let mut tries = MAX_TRIES;
         loop {
-            let tx = self.opening(&caller, &id, &record, how, before).await?;
+            let tx = self.opening(&caller, &id, &record, &way).await?;
             tries -= 1;
             match self.store.commit(tx).await {
                 Ok(_) => break,
@@ -231,7 +235,8 @@ impl Control {
             }
         }
         let caller = Caller { session: Some(id), ..caller };
-        Ok(Session { secret, caller, expires_at: record.expires_at })
+        let (expires_at, provider) = (record.expires_at, record.provider);
+        Ok(Session { secret, caller, expires_at, provider })
     }
 
     /// Everything that goes with a new session: those that end for it, and the
@@ -241,13 +246,12 @@ impl Control {
         caller: &Caller,
         id: &str,
         record: &SessionRecord,
-        how: &str,
-        before: Option<&str>,
+        way: &Way<'_>,
     ) -> Result<Tx, Problem> {
         let now = record.opened_at;
         let mut tx = Tx::new(now);
         tx.create(Kind::Session, id, record, Index::none().parent(&record.person));
-        let before = before.map(secret_hash);
+        let before = way.before.map(secret_hash);
         if let Some(old) = &before
             && let Some(old) = self.store.get::<SessionRecord>(Kind::Session, old).await?
         {
@@ -264,7 +268,7 @@ impl Control {
         tx.audit(
             plain_entry(now, caller.actor(), "session.opened", session_object(id))
                 .from(caller.source.as_deref())
-                .with(params! {"how" => how, "expires_at" => record.expires_at})
+                .with(params! {"how" => way.how, "expires_at" => record.expires_at})
                 .into(),
         );
         Ok(tx)
@@ -316,18 +320,19 @@ impl Control {
                 "sign in again; what you were typing is kept as a draft",
             ));
         }
+        let mut held = None;
         if let Some(token) = &found.doc.token {
             let token = self.store.token_by_hash::<TokenRecord>(token).await?;
-            if token.is_none_or(|t| t.doc.expires_at <= now) {
-                return Err(over());
-            }
+            let token = token.filter(|t| t.doc.expires_at > now).ok_or_else(over)?.doc;
+            // What an admin's token let somebody else into is that person's own.
+            held = (token.person.as_ref() == Some(&found.doc.person)).then(|| token.held());
         }
         let person = self.store.get::<Person>(Kind::Person, &found.doc.person).await?;
         let person = person.ok_or_else(over)?.doc;
-        let caller = Caller { person, source, session: Some(id) };
+        let caller = Caller { person, source, session: Some(id), token: held };
         caller.must(Permission::Read)?;
-        let expires_at = found.doc.expires_at;
-        Ok(Session { secret: secret.to_owned(), caller, expires_at })
+        let (expires_at, provider) = (found.doc.expires_at, found.doc.provider);
+        Ok(Session { secret: secret.to_owned(), caller, expires_at, provider })
     }
 
     async fn note_use(&self, secret: &str) -> Result<(), Problem> {
@@ -381,143 +386,12 @@ impl Control {
         let now = self.clock.now();
         let known = self.store.get::<Person>(Kind::Person, person).await?;
         let known = known.ok_or_else(|| not_found("person", person.as_str()))?;
-        let caller = Caller { person: known.doc, source: session.caller.source, session: None };
+        let source = session.caller.source;
+        let caller = Caller { person: known.doc, source, session: None, token: None };
         caller.must(Permission::Read)?;
         let how = format!("as seen by {}", session.caller.person.name);
-        self.open_session(caller, None, &how, Some(&session.secret), now).await
-    }
-
-    /// Makes a one-time code for oneself; an admin for anybody.
-    ///
-    /// # Errors
-    /// `not_allowed`, `no_such_person`.
-    pub async fn make_sign_in_code(
-        &self,
-        caller: &Caller,
-        person: &PersonName,
-    ) -> Result<MadeCode, Problem> {
-        if caller.name() != person {
-            caller.must(Permission::Administer)?;
-        }
-        self.write_code(person, caller.actor(), caller.source.as_deref()).await
-    }
-
-    /// A code for the first admin, while nobody has ever signed in by browser.
-    ///
-    /// # Errors
-    /// The store could not be read or written.
-    pub async fn first_sign_in(&self) -> Result<Option<MadeCode>, Problem> {
-        if self.store.get::<Timestamp>(Kind::Meta, FIRST_SIGN_IN).await?.is_some() {
-            return Ok(None);
-        }
-        let people = self.all::<Person>(Kind::Person).await?;
-        let admin = people
-            .into_iter()
-            .map(|p| p.doc)
-            .find(|p| domain::people::may(&p.roles, Permission::Administer));
-        let Some(admin) = admin else { return Ok(None) };
-        self.write_code(&admin.name, Actor::System, None).await.map(Some)
-    }
-
-    async fn write_code(
-        &self,
-        person: &PersonName,
-        actor: Actor,
-        source: Option<&str>,
-    ) -> Result<MadeCode, Problem> {
-        if self.store.get::<Person>(Kind::Person, person).await?.is_none() {
-            return Err(not_found("person", person.as_str()));
-        }
-        let mut bytes = [0; 20];
-        getrandom::fill(&mut bytes).map_err(|e| crate::wrong("random numbers", &e))?;
-        let code = hex::encode(bytes);
-        let now = self.clock.now();
-        let expires_at = now.plus(CODE_LIFETIME);
-        let record = CodeRecord { person: person.clone(), expires_at };
-        let mut tx = Tx::new(now);
-        tx.create(Kind::SignInCode, secret_hash(&code), &record, Index::none().parent(person));
-        tx.audit(
-            plain_entry(now, actor, "session.code_made", format!("person/{person}"))
-                .from(source)
-                .with(params! {"expires_at" => expires_at})
-                .into(),
-        );
-        self.store.commit(tx).await?;
-        Ok(MadeCode { url: self.url(&format!("signin?code={code}")), code, expires_at })
-    }
-
-    /// Sets a password: one's own with the old one, an admin anybody's. All
-    /// other sessions of the person end.
-    ///
-    /// # Errors
-    /// `not_allowed`, `no_such_person`, `weak_password`, `wrong_password`,
-    /// `too_many_tries`.
-    pub async fn set_password(
-        &self,
-        caller: &Caller,
-        person: &PersonName,
-        current: Option<&str>,
-        password: &str,
-    ) -> Result<(), Problem> {
-        let own = caller.name() == person;
-        if !own {
-            caller.must(Permission::Administer)?;
-        }
-        if self.store.get::<Person>(Kind::Person, person).await?.is_none() {
-            return Err(not_found("person", person.as_str()));
-        }
-        refuse_weak(password, person.as_str())?;
-        let known = self.store.get::<PasswordHash>(Kind::Password, person).await?;
-        if let (true, Some(known)) = (own, &known) {
-            self.check_current(caller, &known.doc, current).await?;
-        }
-        let hash = PasswordHash::of(password).await?;
-        let now = self.clock.now();
-        let mut tx = Tx::new(now);
-        match &known {
-            Some(k) => {
-                tx.update(Kind::Password, person, k.generation, &hash, Index::none());
-            }
-            None => {
-                tx.create(Kind::Password, person, &hash, Index::none());
-            }
-        }
-        let others = self.sessions_of(person).await?;
-        for other in others.iter().filter(|s| caller.session.as_ref() != Some(&s.id)) {
-            tx.delete(Kind::Session, &other.id, other.generation);
-        }
-        tx.audit(
-            plain_entry(now, caller.actor(), "person.password_set", format!("person/{person}"))
-                .from(caller.source.as_deref())
-                .with(params! {"before" => known.is_some()})
-                .into(),
-        );
-        self.store.commit(tx).await?;
-        Ok(())
-    }
-
-    /// The old password, or nobody who finds an open page keeps the account.
-    async fn check_current(
-        &self,
-        caller: &Caller,
-        known: &PasswordHash,
-        current: Option<&str>,
-    ) -> Result<(), Problem> {
-        let name = secret_hash(caller.name().as_str());
-        let address = caller.source.as_deref().unwrap_or("-");
-        let made = self.tries.begin(Some(&name), address, self.clock.now()).map_err(too_many)?;
-        let current = current.unwrap_or_default();
-        if current.len() > MAX_PASSWORD || !known.is(current).await? {
-            return Err(Problem::new(
-                ProblemKind::NotAllowed,
-                "wrong_password",
-                "this is not the present password",
-                "send it as `current`, or ask an admin to set a new one",
-            )
-            .at("current"));
-        }
-        self.tries.succeeded(made);
-        Ok(())
+        let before = Some(session.secret.as_str());
+        self.open_session(caller, Way { how: &how, before, ..Way::default() }, now).await
     }
 
     /// Forgets sessions and codes that are over.
@@ -558,7 +432,7 @@ fn refused() -> Problem {
     )
 }
 
-fn too_many(wait: Span) -> Problem {
+pub(crate) fn too_many(wait: Span) -> Problem {
     Problem::new(
         ProblemKind::TooMany,
         "too_many_tries",

@@ -92,6 +92,7 @@ pub fn config(dir: &TempDir, now: &Arc<AtomicI64>) -> Config {
         prometheus: None,
         demo: false,
         env_keys: connect::classifier::Keys::none(),
+        sign_on: Vec::new(),
     }
 }
 
@@ -135,6 +136,7 @@ impl House {
             },
             source: None,
             session: None,
+            token: None,
         }
     }
 

@@ -17,6 +17,7 @@ pub mod prompt;
 pub mod release;
 pub mod rollout;
 pub mod settings;
+pub mod sign_on;
 pub mod suite;
 
 #[cfg(test)]

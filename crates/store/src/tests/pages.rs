@@ -90,11 +90,32 @@ async fn every_filter_has_its_index() {
         (of().state("live"), "objects_by_state"),
         (of().parent("ro-1"), "objects_by_parent"),
         (of().app(&app(1)).newest_first().after(Some(Cursor(7))), "objects_by_app"),
+        (of().app(&app(1)).state("live").newest_first(), "objects_by_app_state"),
     ] {
         let plan = plan(home.store.state.readers(), query.sql("EXPLAIN QUERY PLAN ")).await;
         assert!(plan.contains(&format!("SEARCH objects USING INDEX {index}")), "{query:?}: {plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{query:?} sorts: {plan}");
     }
+}
+
+#[tokio::test]
+async fn ids_are_found_by_how_they_begin() {
+    let home = Home::new().await;
+    let mut tx = Tx::new(NOW);
+    for id in ["sha256:aa01", "sha256:aa02", "sha256:ab", "sha256:b"] {
+        tx.create(Kind::Release, id, &0, Index::none());
+    }
+    tx.create(Kind::Change, "sha256:aa03", &0, Index::none());
+    home.store.commit(tx).await.unwrap();
+    let ids = async |prefix: &str, limit| home.store.ids(Kind::Release, prefix, limit).await.unwrap();
+    assert_eq!(ids("sha256:aa", 9).await, ["sha256:aa01", "sha256:aa02"]);
+    assert_eq!(ids("sha256:a", 2).await, ["sha256:aa01", "sha256:aa02"]);
+    assert_eq!(ids("sha256:b", 9).await, ["sha256:b"]);
+    assert!(ids("sha256:c", 9).await.is_empty());
+    let asked = crate::object::ids_sql("EXPLAIN QUERY PLAN ", Kind::Release, "a", 3);
+    let plan = plan(home.store.state.readers(), asked).await;
+    assert!(plan.contains("SEARCH objects USING COVERING INDEX"), "{plan}");
+    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub enum App {
 pub async fn run(run: &Run, verb: App) -> Result<Exit, Failure> {
     match verb {
         App::List => {
-            let page: Page<AppView> = run.api.get("apps").await?;
+            let page: Page<AppView> = run.api.all("apps").await?;
             list(run, &page.items)?;
         }
         App::Get { app } => {

@@ -66,7 +66,9 @@ pub enum Change {
     /// Say yes to exactly the content there is now; with `--wait`, until the
     /// rollout has begun
     Approve(Decide),
-    /// Say no; needs a reason
+    /// Send it back to its author; says what to mend
+    RequestChanges(Decide),
+    /// Say no, and end it; needs a reason
     Reject(Decide),
     /// Check the same content again: a provider was down, a policy is another
     Recheck {
@@ -153,6 +155,7 @@ pub async fn run(run: &Run, verb: Change) -> Result<Exit, Failure> {
         Change::Checks { change } => checks(run, change).await,
         Change::Preview(args) => super::preview::run(run, args).await,
         Change::Approve(args) => decide(run, args, Decision::Approve).await,
+        Change::RequestChanges(args) => decide(run, args, Decision::Ask).await,
         Change::Reject(args) => decide(run, args, Decision::Reject).await,
         Change::Recheck { change } => recheck(run, change).await,
         Change::Withdraw { change, if_match } => withdraw(run, change, if_match).await,
@@ -304,7 +307,11 @@ async fn show(run: &Run, change: &ChangeView) -> Result<(), Failure> {
             .approvals
             .iter()
             .map(|a| {
-                let yes = if a.decision == Decision::Approve { "yes" } else { "no" };
+                let yes = match a.decision {
+                    Decision::Approve => "yes",
+                    Decision::Reject => "no",
+                    Decision::Ask => "asks for changes",
+                };
                 let void =
                     if a.content == change.content { "" } else { " (void: the content changed)" };
                 format!("{yes} by {} {}{void} {}", a.by, out.time(a.at), a.comment)
@@ -389,8 +396,8 @@ async fn decide(run: &Run, args: Decide, decision: Decision) -> Result<Exit, Fai
     } else {
         args.comment
     };
-    if decision == Decision::Reject && comment.is_empty() {
-        return Err(Failure::usage("a no needs a reason: the author must know what to mend")
+    if decision != Decision::Approve && comment.is_empty() {
+        return Err(Failure::usage("it needs a reason: the author must know what to mend")
             .fix("add `--comment TEXT`"));
     }
     let new = NewApproval { decision, comment, content: args.content.unwrap_or(seen.content) };
@@ -399,7 +406,7 @@ async fn decide(run: &Run, args: Decide, decision: Decision) -> Result<Exit, Fai
     let change: ChangeView = run.api.post(&path, &new, Some(generation)).await?;
     let change = if run.global.wait.is_some() { wait_merged(run, change).await? } else { change };
     show(run, &change).await?;
-    if let Some(failure) = sent_back(&change) {
+    if let Some(failure) = sent_back(&change).filter(|_| decision == Decision::Approve) {
         return Err(failure);
     }
     if decision == Decision::Approve && change.missing.is_empty() {

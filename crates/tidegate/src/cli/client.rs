@@ -3,6 +3,7 @@
 use super::failure::{Exit, Failure};
 use bytes::Bytes;
 use connect::http::{Client, SendError, read_all};
+use control::views::Page;
 use domain::ids::Generation;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -54,6 +55,21 @@ impl Api {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let answer = self.send(Method::GET, &api(path), None, Bytes::new()).await?;
         read(&answer)
+    }
+
+    /// Every row of `GET /api/v1/{path}`, page by page.
+    pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Page<T>, Failure> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let place = query(&[("cursor", cursor.take())]);
+            let page: Page<T> = self.get(&format!("{path}{place}")).await?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(Page { items, next: None });
+            }
+        }
     }
 
     /// `POST /api/v1/{path}` with a JSON body.

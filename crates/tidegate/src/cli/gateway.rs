@@ -16,7 +16,7 @@ pub enum Gateway {
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Gateway) -> Result<Exit, Failure> {
     let Gateway::List = verb;
-    let page: Page<GatewayView> = run.api.get("gateways").await?;
+    let page: Page<GatewayView> = run.api.all("gateways").await?;
     run.out
         .list(&page.items)
         .column("GATEWAY", |g, _| g.name.clone())

@@ -18,7 +18,7 @@ mod export;
 pub mod failure;
 mod features;
 mod feedback;
-mod findings;
+pub mod findings;
 mod gateway;
 mod git;
 pub mod global;

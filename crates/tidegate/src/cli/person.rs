@@ -1,6 +1,7 @@
-//! `person list|add`.
+//! `person list|add|link|unlink`.
 
 use super::failure::{Exit, Failure};
+use super::output::talk;
 use super::run::Run;
 use clap::Subcommand;
 use control::sessions::MadeCode;
@@ -33,13 +34,18 @@ pub enum Person {
         /// Who; you, if nobody is named. For others it takes an admin
         name: Option<PersonName>,
     },
+    /// Forget which accounts at sign-on providers somebody has
+    Unlink {
+        /// Who
+        name: PersonName,
+    },
 }
 
 /// Runs a verb.
 pub async fn run(run: &Run, verb: Person) -> Result<Exit, Failure> {
     match verb {
         Person::List => {
-            let page: Page<PersonView> = run.api.get("people").await?;
+            let page: Page<PersonView> = run.api.all("people").await?;
             run.out
                 .list(&page.items)
                 .column("NAME", |p, _| p.name.to_string())
@@ -68,6 +74,10 @@ pub async fn run(run: &Run, verb: Person) -> Result<Exit, Failure> {
             let path = format!("people/{name}/sign-in-code");
             let made: MadeCode = run.api.post(&path, &(), None).await?;
             run.out.one(&made, |_| format!("{}\n", made.url))?;
+        }
+        Person::Unlink { name } => {
+            run.api.delete(&format!("people/{name}/sign-on")).await?;
+            talk(&format!("{name} is linked anew at the next sign-on."));
         }
     }
     Ok(Exit::Ok)

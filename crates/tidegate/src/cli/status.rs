@@ -17,10 +17,10 @@ struct Status {
 
 /// Runs it.
 pub async fn run(run: &Run) -> Result<Exit, Failure> {
-    let apps: Page<AppView> = run.api.get("apps").await?;
+    let apps: Page<AppView> = run.api.all("apps").await?;
     let rollouts: Page<RolloutView> = run.api.get("rollouts?active=true").await?;
     let waiting: Page<ChangeView> = run.api.get("changes?state=needs_approval").await?;
-    let gateways: Page<GatewayView> = run.api.get("gateways").await?;
+    let gateways: Page<GatewayView> = run.api.all("gateways").await?;
     let status = Status {
         apps: apps.items,
         rollouts: rollouts.items,

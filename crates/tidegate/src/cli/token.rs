@@ -81,7 +81,7 @@ async fn create(run: &Run, args: Create) -> Result<(), Failure> {
 }
 
 async fn list(run: &Run) -> Result<(), Failure> {
-    let page: Page<TokenView> = run.api.get("tokens").await?;
+    let page: Page<TokenView> = run.api.all("tokens").await?;
     run.out
         .list(&page.items)
         .column("TOKEN", |t, _| t.id.clone())

@@ -86,6 +86,7 @@ impl Installation {
             prometheus: None,
             demo: false,
             env_keys: connect::classifier::Keys::none(),
+            sign_on: Vec::new(),
         })
     }
 }

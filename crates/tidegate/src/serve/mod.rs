@@ -7,6 +7,7 @@
 
 pub mod installation;
 mod options;
+mod sign_on;
 
 use crate::cli::failure::{Exit, Failure, Said};
 use crate::link::LocalLink;
@@ -104,6 +105,9 @@ async fn first_sign_in(control: Option<&Control>) -> Option<String> {
 /// Signs the log as it is, so that a data directory at rest can be verified
 /// without its server.
 async fn sign_log(control: &Control) {
+    if let Err(problem) = control.note_folded_refusals(true).await {
+        tracing::warn!(%problem, "refusals could not be written down");
+    }
     if let Err(problem) = control.checkpoint().await {
         tracing::warn!(%problem, "the audit log could not be signed");
     }
@@ -157,6 +161,7 @@ async fn start(
     config.env_keys =
         connect::classifier::Keys::new(|name| std::env::var_os(name)?.into_string().ok());
     config.prometheus = options.prometheus().map_err(|e| Failure::usage(e.to_string()))?;
+    config.sign_on = options.sign_on().map_err(|faults| Failure::usage(faults.join("\n")))?;
     let data = config.data.clone();
     let control = Control::open(config).await.map_err(from_problem)?;
     sign_log(&control).await;

@@ -6,11 +6,13 @@ use crate::cli::failure::Failure;
 use clap::{Args, ValueEnum};
 use connect::http::Client;
 use connect::prometheus::{BadServer, Login, Prometheus};
+use control::sign_on::SignOn;
 use domain::ids::GatewayName;
 use domain::note::VerifyingKey;
 use domain::units::{Share, Span};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What this process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,6 +88,9 @@ pub struct Serve {
         value_name = "PASSWORD"
     )]
     pub prometheus_password: Option<String>,
+    /// File that names the OpenID providers people sign in by
+    #[arg(long, env = "TIDEGATE_SIGN_ON_FILE", value_name = "FILE")]
+    pub sign_on_file: Option<PathBuf>,
     /// How often control looks when nothing wakes it
     #[arg(long, env = "TIDEGATE_LOOK_EVERY", default_value = "1s", value_name = "TIME")]
     pub look_every: Span,
@@ -140,6 +145,9 @@ impl Serve {
             faults.push(format!("`--listen` and `--gateway-listen` are both {}", self.listen));
         }
         faults.extend(self.prometheus_faults());
+        if let Err(sign_on) = self.sign_on() {
+            faults.extend(sign_on);
+        }
         if self.role == ServeRole::Gateway {
             faults.extend(self.join_faults());
         } else if self.control.is_some() {
@@ -185,6 +193,15 @@ impl Serve {
         };
         let address = self.prometheus_url.as_deref();
         address.map(|address| Prometheus::new(Client::new(), address, &login)).transpose()
+    }
+
+    /// The providers people sign in by.
+    ///
+    /// # Errors
+    /// Everything that is wrong with their file, a line each.
+    pub fn sign_on(&self) -> Result<Vec<Arc<SignOn>>, Vec<String>> {
+        let Some(path) = &self.sign_on_file else { return Ok(Vec::new()) };
+        super::sign_on::read(path)
     }
 
     fn join_faults(&self) -> Vec<String> {

@@ -486,9 +486,14 @@ pub fn send(
         .and_then(|l| l.split(' ').nth(1))
         .and_then(|s| s.parse().ok())
         .expect("a status");
-    let headers = lines
-        .filter_map(|l| l.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
+    let mut headers = BTreeMap::new();
+    for (name, value) in lines.filter_map(|l| l.split_once(": ")) {
+        // Several of one name are several lines: cookies hold commas.
+        let known: &mut String = headers.entry(name.to_lowercase()).or_default();
+        if !known.is_empty() {
+            known.push('\n');
+        }
+        known.push_str(value);
+    }
     (status, headers, serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())))
 }
