@@ -304,6 +304,10 @@ pub enum Metric {
     Similarity,
     /// Share of the answer's statements that the context supports.
     Groundedness,
+    /// Share of what a repeat states that the case's other repeats state too
+    /// (SelfCheckGPT; Manakul, Liusie and Gales 2023). One less it is the rate of
+    /// contradictions.
+    Consistency,
     /// Share of relevant documents among the first `k`.
     RecallAtK,
     /// Normalised discounted cumulative gain of the first `k`

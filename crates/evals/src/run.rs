@@ -15,8 +15,8 @@ use crate::subject::{Cause, NoAnswer, Subject};
 use crate::worse::{Example, compare};
 use analysis::compare::sequence::Sequence;
 use analysis::experiment::random::Random;
-use checks::score::{Prepared, prepare};
-use domain::suite::{Answer, Case, Check};
+use checks::score::{Prepared, consistency, prepare};
+use domain::suite::{Answer, Case, Check, Metric};
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -365,6 +365,19 @@ impl Work {
                 Err(why) => row.miss(why.clone()),
             }
         }
+        self.agree(answers, &mut row);
         row
+    }
+
+    /// Measures how far the repeats of a case agree.
+    fn agree(&self, answers: &[Asked], row: &mut ArmRow) {
+        let rules = self.suite.loaded.suite.scores.iter().enumerate();
+        let texts: Vec<&str> =
+            answers.iter().filter_map(|answer| Some(answer.as_ref().ok()?.text.as_str())).collect();
+        for (i, _) in rules.filter(|(_, rule)| rule.metric == Metric::Consistency) {
+            for value in consistency(&texts).into_iter().flatten() {
+                row.score(i, Some(value), "");
+            }
+        }
     }
 }

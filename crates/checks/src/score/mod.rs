@@ -10,6 +10,7 @@
 //! measured has no value; it never counts as a good one.
 
 mod bleu;
+mod consistent;
 mod free;
 mod grounded;
 mod growth;
@@ -25,6 +26,7 @@ mod tools;
 mod words;
 
 pub use bleu::bleu;
+pub use consistent::{MAX_OTHERS, consistency};
 pub use grounded::{Statement, groundedness, statements};
 pub use growth::{MAX_APPLIED, MAX_CHAIN, MAX_NESTED, MAX_STEPS};
 pub use json::{MAX_SCHEMA_LEN, Schema, SchemaFault};
@@ -162,7 +164,8 @@ impl Prepared {
     }
 
     /// The suite's measures of an answer, in their order. Measures that need a
-    /// network ([`Metric::Judge`]) have no value here.
+    /// network ([`Metric::Judge`]) or other answers ([`Metric::Consistency`]) have no
+    /// value here.
     pub fn score(&self, case: &Case, answer: &Answer) -> Vec<ScoreResult> {
         self.scores.iter().map(|rule| score(rule, case, answer)).collect()
     }
@@ -188,6 +191,10 @@ pub fn no_answer(answer: &Answer) -> Option<String> {
 /// One measure of one answer.
 pub fn score(rule: &ScoreRule, case: &Case, answer: &Answer) -> ScoreResult {
     let metric = rule.metric;
+    if metric == Metric::Consistency {
+        let note = "it takes two repeats that were answered".to_owned();
+        return ScoreResult { metric, value: None, note };
+    }
     if let Some(why) = no_answer(answer) {
         return ScoreResult { metric, value: Some(0.0), note: why };
     }
@@ -232,7 +239,7 @@ pub fn score(rule: &ScoreRule, case: &Case, answer: &Answer) -> ScoreResult {
                 None => none("the case names no relevant document (`relevant`)"),
             }
         }
-        Metric::Judge => none("a judge is asked elsewhere"),
+        Metric::Judge | Metric::Consistency => none("it is measured elsewhere"),
     }
 }
 

@@ -158,6 +158,21 @@ async fn the_same_inputs_give_the_same_bytes_whatever_comes_first() {
 }
 
 #[tokio::test]
+async fn a_release_whose_repeats_contradict_each_other_does_not_pass() {
+    let yaml = "repeats: 4\nscores:\n  - {metric: consistency, at_least: 95%}\n";
+    let releases = recorded(40, 4, |version, case, repeat| match (version, repeat) {
+        ("2.0.0", 1) => format!("Order A-{case} was refunded with 90 euro."),
+        ("2.0.0", 2) => format!("Order A-{case} was not refunded."),
+        _ => format!("Order A-{case} was refunded with 40 euro."),
+    });
+    let report = run(&suite(yaml, 40), &releases, &How::default()).await;
+    assert_eq!(codes(&report), ["score_low"], "{:?}", report.scores);
+    let score = &report.scores[0];
+    assert_eq!(score.production.unwrap().value, 1.0);
+    assert!(score.candidate.value < 0.9 && score.difference.unwrap().high < 0.0, "{score:?}");
+}
+
+#[tokio::test]
 async fn a_loss_is_judged_by_the_interval_of_the_paired_difference() {
     let yaml = "scores:\n  - {metric: recall, not_worse_by: 0.05}\n";
     // One case in ten forgets nearly everything: the mean loses 0.08.

@@ -35,6 +35,14 @@ impl Format for Suite {
         }
         for (i, rule) in self.scores.iter().enumerate() {
             score_faults(&format!("scores[{i}]"), rule, &mut faults);
+            if rule.metric == Metric::Consistency && self.repeats < 2 {
+                faults.push(Fault::new(
+                    format!("scores[{i}].metric"),
+                    "bad_check",
+                    "`consistency` compares repeats, and each case is asked once",
+                    "add `repeats: 5` to the suite",
+                ));
+            }
         }
         self.thresholds(&mut faults);
         faults
