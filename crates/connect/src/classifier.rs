@@ -43,6 +43,12 @@ impl Keys {
     }
 }
 
+impl Default for Keys {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(…)")

@@ -23,6 +23,7 @@
 )]
 
 pub mod classifier;
+pub mod embeddings;
 pub mod http;
 pub mod oidc;
 pub mod prometheus;

@@ -165,6 +165,10 @@ pub enum Check {
     Free(Vec<Harm>),
     /// A verifiable instruction, named as in IFEval (Zhou et al. 2023).
     Instruction(InstructionRule),
+    /// It is near a reference answer.
+    Similarity(SimilarityRule),
+    /// A classifier of `tidegate.yaml`, by its name, does not flag it.
+    Moderation(String),
 }
 
 /// What an answer must be free of.
@@ -245,6 +249,18 @@ pub struct InstructionRule {
     pub with: Map<String, Value>,
 }
 
+/// How near an answer must be to the nearest reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimilarityRule {
+    /// Least similarity, from 0 to 1.
+    pub at_least: Ratio,
+    /// The model of the repository that makes vectors; words are compared if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embeddings: Option<String>,
+}
+
 /// How many answers must keep all their checks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +286,10 @@ pub struct ScoreRule {
     /// Which judge, for [`Metric::Judge`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
+    /// The model of the repository that makes vectors, for
+    /// [`Metric::Similarity`]; words are compared if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embeddings: Option<String>,
     /// How many documents count, for retrieval; 10 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<u32>,
@@ -300,7 +320,7 @@ pub enum Metric {
     RougeL,
     /// Recall of ROUGE-1: what of the reference is there. Falls by omission.
     Recall,
-    /// Cosine of embeddings, or of words where no endpoint is configured.
+    /// Cosine of embeddings, or of words where no model is named.
     Similarity,
     /// Share of the answer's statements that the context supports.
     Groundedness,
@@ -416,6 +436,14 @@ impl fmt::Debug for ToolCall {
 }
 
 impl Check {
+    /// The embeddings model it asks, if it asks one.
+    pub fn embeddings(&self) -> Option<&str> {
+        match self {
+            Self::Similarity(rule) => rule.embeddings.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Its key in a suite.
     pub fn word(&self) -> &'static str {
         match self {
@@ -435,6 +463,8 @@ impl Check {
             Self::Refuses(_) => "refuses",
             Self::Free(_) => "free",
             Self::Instruction(_) => "instruction",
+            Self::Similarity(_) => "similarity",
+            Self::Moderation(_) => "moderation",
         }
     }
 }

@@ -126,23 +126,83 @@ impl Asker {
                 "leave the suite out, or give the release a model that answers",
             )),
             Source::Live { .. } => {
-                let id = question.case.id.as_str();
-                let known = journal.and_then(|j| j.find(id, question.repeat, request.prompt));
-                if let Some(answer) = known {
-                    return Ok(answer);
+                let recorder = subject.recorder.as_deref();
+                if let Some(known) = recorder.and_then(|r| subject.recorded_by(r, &request)) {
+                    return Ok(known);
                 }
-                let answer = self.pay(subject, &request, question).await?;
-                if let Some(journal) = journal {
-                    journal.keep(id, question.repeat, request.prompt, &answer).map_err(|e| {
-                        NoAnswer::new(
-                            Cause::GivenUp,
-                            e.to_string(),
-                            "make room, then go on with `--resume`",
-                        )
-                    })?;
-                }
-                Ok(answer)
+                let answer = self.live(subject, journal, question, &request).await?;
+                Ok(match recorder {
+                    Some(recorder) => subject.record(recorder, &request, &answer),
+                    None => answer,
+                })
             }
+        }
+    }
+
+    /// An answer paid for before, or now.
+    async fn live(
+        &self,
+        subject: &Subject,
+        journal: Option<&Journal>,
+        question: &Question<'_>,
+        request: &Request,
+    ) -> Result<Answer, NoAnswer> {
+        let id = question.case.id.as_str();
+        let anew = subject.recorder.as_ref().is_some_and(|recorder| recorder.asks_again());
+        let kept = journal.filter(|_| !anew);
+        if let Some(answer) = kept.and_then(|j| j.find(id, question.repeat, request.prompt)) {
+            return Ok(answer);
+        }
+        let answer = self.pay(subject, request, question).await?;
+        if let Some(journal) = journal {
+            journal.keep(id, question.repeat, request.prompt, &answer).map_err(|e| {
+                NoAnswer::new(
+                    Cause::GivenUp,
+                    e.to_string(),
+                    "make room, then go on with `--resume`",
+                )
+            })?;
+        }
+        Ok(answer)
+    }
+
+    /// Something else than an answer that is asked for within the same limits:
+    /// `once` gives it with the tokens it took, of which `need` are set aside.
+    pub(crate) async fn outside<T, F>(
+        &self,
+        who: &str,
+        need: u64,
+        once: impl Fn() -> F,
+    ) -> Result<T, NoAnswer>
+    where
+        F: Future<Output = Result<(T, u64), Failure>>,
+    {
+        let aside = self.aside(need)?;
+        let came = self
+            .attempts(who, || async {
+                let Ok(_permit) = self.permits.acquire().await else {
+                    return Err(Failure::new(FailureKind::Misconfigured, "the run is over"));
+                };
+                self.turn().await;
+                self.calls.fetch_add(1, Ordering::Relaxed);
+                let came = once().await;
+                self.hung(came.as_ref().err());
+                came
+            })
+            .await;
+        self.used.fetch_sub(aside, Ordering::Relaxed);
+        let (value, spent) = came?;
+        self.used.fetch_add(spent, Ordering::Relaxed);
+        Ok(value)
+    }
+
+    /// Counts timeouts in a row.
+    fn hung(&self, failure: Option<&Failure>) {
+        match failure {
+            Some(failure) if failure.kind == FailureKind::Timeout => {
+                self.timeouts.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.timeouts.store(0, Ordering::Relaxed),
         }
     }
 
@@ -153,7 +213,8 @@ impl Asker {
         question: &Question<'_>,
     ) -> Result<Answer, NoAnswer> {
         let aside = self.set_aside(subject, request)?;
-        let paid = self.attempts(subject, request, question).await;
+        let who = &subject.model().provider_model;
+        let paid = self.attempts(who, || self.once(subject, request, question)).await;
         let spent = match &paid {
             Ok(answer) => tokens(answer),
             Err(_) => 0,
@@ -166,14 +227,20 @@ impl Asker {
     /// Sets tokens aside before they are spent, so that the cap holds with any
     /// number of calls under way.
     fn set_aside(&self, subject: &Subject, request: &Request) -> Result<u64, NoAnswer> {
-        let Some(cap) = self.cap else { return Ok(0) };
+        if self.cap.is_none() {
+            return Ok(0);
+        }
         let text = String::from_utf8_lossy(&request.messages);
         let prompt = count(&subject.model().tokenizer, &text).map_or(0, u64::from);
         let bounds = subject.recipe.parameters().iter();
         let most = bounds
             .filter(|(name, _)| MAX_TOKENS.contains(&name.as_str()))
             .find_map(|(_, value)| value.parse().ok());
-        let need = prompt.saturating_add(most.unwrap_or(ANSWER_TOKENS));
+        self.aside(prompt.saturating_add(most.unwrap_or(ANSWER_TOKENS)))
+    }
+
+    fn aside(&self, need: u64) -> Result<u64, NoAnswer> {
+        let Some(cap) = self.cap else { return Ok(0) };
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(need).filter(|sum| *sum <= cap)
         });
@@ -186,32 +253,30 @@ impl Asker {
         })
     }
 
-    async fn attempts(
-        &self,
-        subject: &Subject,
-        request: &Request,
-        question: &Question<'_>,
-    ) -> Result<Answer, NoAnswer> {
+    async fn attempts<T, F>(&self, who: &str, once: impl Fn() -> F) -> Result<T, NoAnswer>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 0;
         loop {
             attempt += 1;
             if self.timeouts.load(Ordering::Relaxed) >= GIVE_UP_AFTER {
-                return Err(given_up(subject, self.limits.timeout));
+                return Err(given_up(who, self.limits.timeout));
             }
-            let failure = match self.once(subject, request, question).await {
+            let failure = match once().await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let asked = failure.retry_after.as_deref().and_then(seconds);
             if let Some(wait) = asked {
                 if wait > self.limits.patience {
-                    return Err(too_long(subject, wait, self.limits.patience));
+                    return Err(too_long(who, wait, self.limits.patience));
                 }
                 self.close_until(Instant::now() + wait);
             }
             if attempt >= self.limits.attempts || !worth_a_retry(failure.kind) {
-                return Err(failed(subject, &failure, attempt, self.limits.timeout));
+                return Err(failed(who, &failure, attempt, self.limits.timeout));
             }
             if asked.is_none() {
                 sleep(pause).await;
@@ -250,12 +315,7 @@ impl Asker {
             retries: 0,
         };
         let reply = prepared.call(client, call).await;
-        match &reply {
-            Err(failure) if failure.kind == FailureKind::Timeout => {
-                self.timeouts.fetch_add(1, Ordering::Relaxed);
-            }
-            _ => self.timeouts.store(0, Ordering::Relaxed),
-        }
+        self.hung(reply.as_ref().err());
         let ReplyBody::Whole(whole) = reply?.body else {
             return Err(Failure::new(
                 FailureKind::Garbage,
@@ -315,24 +375,22 @@ fn seconds(retry_after: &str) -> Option<Duration> {
     retry_after.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn given_up(subject: &Subject, timeout: Duration) -> NoAnswer {
+fn given_up(who: &str, timeout: Duration) -> NoAnswer {
     NoAnswer::new(
         Cause::GivenUp,
         format!(
-            "`{}` was given up: it did not answer within {} s, {GIVE_UP_AFTER} times in a row",
-            subject.model().provider_model,
+            "`{who}` was given up: it did not answer within {} s, {GIVE_UP_AFTER} times in a row",
             timeout.as_secs()
         ),
         "look at the provider, then go on with `--resume`",
     )
 }
 
-fn too_long(subject: &Subject, wait: Duration, patience: Duration) -> NoAnswer {
+fn too_long(who: &str, wait: Duration, patience: Duration) -> NoAnswer {
     NoAnswer::new(
         Cause::RateLimited,
         format!(
-            "`{}` asks to wait {} s, longer than the {} s a run waits",
-            subject.model().provider_model,
+            "`{who}` asks to wait {} s, longer than the {} s a run waits",
             wait.as_secs(),
             patience.as_secs()
         ),
@@ -340,8 +398,7 @@ fn too_long(subject: &Subject, wait: Duration, patience: Duration) -> NoAnswer {
     )
 }
 
-fn failed(subject: &Subject, failure: &Failure, attempts: u32, timeout: Duration) -> NoAnswer {
-    let model = &subject.model().provider_model;
+fn failed(model: &str, failure: &Failure, attempts: u32, timeout: Duration) -> NoAnswer {
     match failure.kind {
         FailureKind::Timeout => NoAnswer::new(
             Cause::Timeout,
@@ -355,6 +412,11 @@ fn failed(subject: &Subject, failure: &Failure, attempts: u32, timeout: Duration
             Cause::RateLimited,
             format!("`{model}` refused for too many requests, {attempts} times"),
             "ask fewer at once with `--concurrency`, then go on with `--resume`",
+        ),
+        FailureKind::Garbage => NoAnswer::new(
+            Cause::Garbage,
+            format!("what `{model}` answered cannot be used: {failure}"),
+            "look at the provider: it does not keep to its API",
         ),
         _ => NoAnswer::new(
             Cause::Provider,

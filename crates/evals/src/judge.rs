@@ -212,7 +212,11 @@ impl Judge {
             client: releases.client.as_ref(),
             prices: None,
         };
-        let subject = Subject::new(entry.release, &entry.served, tier, &stock)?;
+        // Whoever records asks; answers come from recordings.
+        let recorder = releases.beside.recorder.clone();
+        let tier = if recorder.is_some() { Tier::Paid } else { tier };
+        let mut subject = Subject::new(entry.release, &entry.served, tier, &stock)?;
+        subject.recorder = recorder;
         Ok(Self {
             name: name.to_owned(),
             spec: entry.spec.clone(),

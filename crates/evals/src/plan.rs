@@ -5,17 +5,21 @@ use crate::decide::{About, decide};
 use crate::journal::Journal;
 use crate::judge::{Judge, JudgeEntry, JudgeReport};
 use crate::load::Loaded;
+use crate::outsiders::Outsiders;
+use crate::recorder::Recorder;
 use crate::report::SuiteReport;
 use crate::run::{Options, Progress, Suite, run};
 use crate::subject::{NoAnswer, Recorded, Subject};
+use connect::classifier::Keys;
 use connect::http::Client;
 use connect::provider::Recordings;
+use domain::classifier::Classifier;
 use domain::finding::{Finding, GateOutcome, GateResult, Severity, Tier};
 use domain::ids::{AppName, Digest, ReleaseId};
 use domain::price::PriceList;
-use domain::snapshot::ServedRelease;
+use domain::snapshot::{ModelContent, ServedRelease};
 use domain::suite::Metric;
-use opsrepo::Files;
+use opsrepo::{Desired, Files};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -56,6 +60,28 @@ pub struct Releases {
 pub struct Beside {
     /// The price list, and the day it is asked for (counted from 1970-01-01).
     pub prices: Option<(PriceList, i64)>,
+    /// The models of the repository: those that make vectors are among them.
+    pub models: BTreeMap<String, ModelContent>,
+    /// The classifiers of `tidegate.yaml`.
+    pub classifiers: BTreeMap<String, Classifier>,
+    /// Keys of classifiers.
+    pub classifier_keys: Keys,
+    /// Records what is said about answers: answers themselves then come from
+    /// recordings, in every tier.
+    pub recorder: Option<Arc<Recorder>>,
+}
+
+impl Beside {
+    /// What these files say.
+    pub fn of(desired: &Desired, prices: Option<(PriceList, i64)>) -> Self {
+        let models = desired.models.iter();
+        Self {
+            prices,
+            models: models.map(|(name, spec)| (name.clone(), spec.content.clone())).collect(),
+            classifiers: desired.settings.classifiers.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 impl fmt::Debug for Releases {
@@ -120,7 +146,10 @@ pub async fn evaluate(
     how: &How,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> SuiteReport {
-    let tier = loaded.suite.tier;
+    let tier = match releases.beside.recorder {
+        Some(_) => Tier::Recorded,
+        None => loaded.suite.tier,
+    };
     let candidate = match releases.subject(&releases.candidate, tier) {
         Ok(subject) => Arc::new(subject),
         Err(why) => return unusable(&loaded, &why),
@@ -165,8 +194,13 @@ pub async fn evaluate(
             return unusable(&loaded, &why);
         }
     };
+    let outsiders = match Outsiders::of(&loaded, releases, how.journal.as_deref()) {
+        Ok(outsiders) => outsiders,
+        Err(why) => return unusable(&loaded, &why),
+    };
     let suite = Suite {
         judges,
+        outsiders: Arc::new(outsiders),
         loaded,
         candidate,
         production,

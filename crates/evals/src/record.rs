@@ -95,7 +95,7 @@ pub async fn record(
     done
 }
 
-fn line(model: &str, key: &str, answer: &Answer, asked: Asked) -> Recording {
+pub(crate) fn line(model: &str, key: &str, answer: &Answer, asked: Asked) -> Recording {
     Recording {
         model: model.to_owned(),
         key: key.to_owned(),

@@ -10,6 +10,7 @@ use crate::detail::Texts;
 use crate::journal::Journal;
 use crate::judge::{self, Judge};
 use crate::load::Loaded;
+use crate::outsiders::{Outsiders, Said};
 use crate::row::{ArmRow, CaseRow, judge};
 use crate::subject::{Cause, NoAnswer, Subject};
 use crate::worse::{Example, compare};
@@ -46,6 +47,8 @@ pub struct Suite {
     pub production_journal: Option<Arc<Journal>>,
     /// Who grades, by the place of the measure in the suite.
     pub judges: BTreeMap<usize, Arc<Judge>>,
+    /// Who else is asked about answers.
+    pub outsiders: Arc<Outsiders>,
 }
 
 /// How to run it.
@@ -273,8 +276,15 @@ impl Work {
                 }
             },
         );
-        let mut candidate = self.row(index, &ours);
-        let mut production = theirs.as_ref().map(|answers| self.row(index, answers));
+        let said = self.suite.outsiders.about(&self.asker, loaded, case, &ours).await;
+        let mut candidate = self.row(index, &ours, said);
+        let mut production = match &theirs {
+            Some(theirs) => {
+                let said = self.suite.outsiders.about(&self.asker, loaded, case, theirs).await;
+                Some(self.row(index, theirs, said))
+            }
+            None => None,
+        };
         self.grade(case, (&ours, &mut candidate), theirs.as_deref().zip(production.as_mut())).await;
         let rules = &loaded.suite.scores;
         let worse = production.as_ref().map(|theirs| compare(rules, &candidate, theirs));
@@ -347,14 +357,17 @@ impl Work {
         join_all(asked).await
     }
 
-    fn row(&self, index: usize, answers: &[Result<Answer, NoAnswer>]) -> ArmRow {
+    fn row(&self, index: usize, answers: &[Asked], mut said: Said) -> ArmRow {
         let loaded = &self.suite.loaded;
         let mut row = ArmRow::new(loaded.suite.scores.len());
         let Some(case) = loaded.cases.get(index) else { return row };
-        for answer in answers {
+        for (repeat, answer) in answers.iter().enumerate() {
             match answer {
                 Ok(answer) => {
-                    let (checks, scores) = judge(&loaded.prepared, case, answer);
+                    let (mut checks, mut scores) = judge(&loaded.prepared, case, answer);
+                    for why in said.put(repeat, &mut checks, &mut scores) {
+                        row.miss(why);
+                    }
                     row.add(answer, &checks, &scores);
                     let declines = self.refuses.as_ref().is_some_and(|refuses| {
                         let found = refuses.check(case, answer);

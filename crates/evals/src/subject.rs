@@ -5,6 +5,7 @@
 //! of a `replay` model under its own keys, recordings of an evaluation under the
 //! case's key, or the real provider.
 
+use crate::recorder::Recorder;
 use bytes::Bytes;
 use checks::template::Recipe;
 use connect::http::Client;
@@ -35,6 +36,8 @@ pub struct Subject {
     pub(crate) prices: Vec<(u32, Price)>,
     /// True if the list has a price for it.
     pub(crate) listed: bool,
+    /// Where replies are recorded, if they are.
+    pub(crate) recorder: Option<Arc<Recorder>>,
     parameters_digest: Digest,
     provider: Digest,
 }
@@ -86,6 +89,8 @@ pub enum Cause {
     Unusable,
     /// A judge replied, but not with grades.
     Malformed,
+    /// Somebody outside answered in another form than its API has.
+    Garbage,
     /// The provider failed or refused.
     Provider,
     /// The provider took too long.
@@ -99,6 +104,21 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Missing,
+        Self::Stale,
+        Self::Render,
+        Self::Unusable,
+        Self::Malformed,
+        Self::Garbage,
+        Self::Provider,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::OverCap,
+        Self::GivenUp,
+    ];
+
     /// Code of the finding.
     pub fn code(self) -> &'static str {
         match self {
@@ -107,6 +127,7 @@ impl Cause {
             Self::Render => "not_rendered",
             Self::Unusable => "release_unusable",
             Self::Malformed => "judge_malformed",
+            Self::Garbage => "answer_malformed",
             Self::Provider => "provider_failed",
             Self::Timeout => "provider_hung",
             Self::RateLimited => "rate_limited",
@@ -173,6 +194,7 @@ impl Subject {
         Ok(Self {
             prices,
             listed: listed.is_some(),
+            recorder: None,
             release,
             model_name: name.unwrap_or_default(),
             parameters_digest: Digest::of(text.as_bytes()),
@@ -264,6 +286,24 @@ impl Subject {
             return Err(self.stale(case, request, found));
         }
         Ok(answer(found, self, request))
+    }
+
+    /// What a recorder has of a question.
+    pub(crate) fn recorded_by(&self, recorder: &Recorder, request: &Request) -> Option<Answer> {
+        let found = recorder.find(&self.model().provider_model, &request.key)?;
+        let fits = found.asked.as_ref().is_none_or(|asked| {
+            asked.prompt == request.prompt && asked.parameters == self.parameters_digest
+        });
+        fits.then(|| answer(&found, self, request))
+    }
+
+    /// Keeps an answer, and says how a replay will have it.
+    pub(crate) fn record(&self, recorder: &Recorder, request: &Request, came: &Answer) -> Answer {
+        let asked = recorder.asked(request.prompt, self.parameters_digest);
+        let line = crate::record::line(&self.model().provider_model, &request.key, came, asked);
+        let replayed = answer(&line, self, request);
+        recorder.keep(line);
+        replayed
     }
 
     fn stale(&self, case: &Case, request: &Request, found: &Recording) -> NoAnswer {

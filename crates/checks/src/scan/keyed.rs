@@ -19,6 +19,10 @@ const MAX_NAME: usize = 40;
 const MAX_VALUE: usize = 400;
 /// Shortest value, in bytes.
 const MIN_VALUE: usize = 6;
+/// Characters of the digest in the key of a recording.
+const RECORDING_DIGEST: usize = 12;
+/// A name in the key of a recording is shorter, in bytes: longer ones are judged.
+const MAX_RECORDING_NAME: usize = 32;
 
 /// The secret assigned to the name with a telling word at `anchor`.
 pub(super) fn judge(text: &str, anchor: Range<usize>) -> Option<Hit> {
@@ -181,6 +185,18 @@ fn is_reference(value: &str, telling: Telling) -> bool {
         || value.contains("://")
         || value.starts_with(['/', '.', '$'])
         || telling != Telling::Password && value.starts_with(['@', '%', '#'])
+        || telling == Telling::Perhaps && names_a_recording(value)
+}
+
+/// True for the key of a recording, as `eval record` writes it: a path of names,
+/// none as long as a secret, and the beginning of a digest.
+fn names_a_recording(value: &str) -> bool {
+    let Some((path, digest)) = value.strip_prefix("eval/").and_then(|v| v.rsplit_once('@')) else {
+        return false;
+    };
+    digest.len() == RECORDING_DIGEST
+        && digest.bytes().all(|b| b.is_ascii_hexdigit())
+        && path.split('/').all(|name| name.len() < MAX_RECORDING_NAME)
 }
 
 /// What a name says about its value.
@@ -262,12 +278,27 @@ fn words(name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::{names_a_recording, words};
 
     #[test]
     fn names_are_split_into_words() {
         for name in ["myApiKey", "MY_API_KEY", "my.api-key", "My-Api.Key"] {
             assert_eq!(words(name), ["my", "api", "key"], "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_of_recordings_are_no_secrets_and_hide_none() {
+        let long = "eval/judge-names/summaries/t-001/0/1@3f9a0b1c2d4e";
+        assert!(names_a_recording(long));
+        let line = |key: &str| format!(r#"{{"model":"m","key":"{key}","response":"ok"}}"#);
+        assert_eq!(crate::secrets::scan(&line(long)), []);
+        for secret in [
+            "eval/a8F3kd92LmQp04ZxT7wB1cN6vH5jR2yS/0@3f9a0b1c2d4e",
+            "eval/summaries/t-001/0@a8F3kd92LmQp04ZxT7wB1cN6vH5jR2yS",
+            "a8F3kd92LmQp/04ZxT7wB1cN6vH5jR2yS@3f9a0b1c2d4e",
+        ] {
+            assert!(!crate::secrets::scan(&line(secret)).is_empty(), "{secret}");
         }
     }
 }

@@ -34,7 +34,7 @@ pub use language::{MIN_LETTERS, language};
 pub use overlap::{Rouge, RougePair, cosine, exact_match, has_rouge_tokens, normalised, squad_f1};
 pub use refusal::refuses;
 pub use retrieval::{DEFAULT_K, ndcg_at_k, recall_at_k};
-pub use rule::{MAX_PATTERN_LEN, MAX_PATTERN_SIZE};
+pub use rule::{MAX_PATTERN_LEN, MAX_PATTERN_SIZE, near_enough};
 
 use domain::finding::{Finding, Place, Severity};
 use domain::suite::{Answer, Case, Check, CheckResult, Metric, ScoreResult, ScoreRule, Suite};

@@ -2,7 +2,7 @@
 
 use super::instruction::Instruction;
 use super::json::{Path, Schema};
-use super::{Fault, free, language, refusal, text, tools};
+use super::{Fault, cosine, free, language, refusal, text, tools};
 use domain::suite::{Answer, Case, Check, Harm, ToolCallRule};
 use regex::Regex;
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub(crate) enum Rule {
     Refuses(bool),
     Instruction(Instruction),
     Free(Vec<Harm>),
+    Similarity { at_least: f64, outside: bool },
+    Moderation,
 }
 
 impl Rule {
@@ -79,6 +81,20 @@ impl Rule {
                 free::fault(harms).map_or(Ok(()), Err)?;
                 Self::Free(harms.clone())
             }
+            Check::Similarity(rule) => {
+                if !(0.0..=1.0).contains(&rule.at_least.0) {
+                    return Err(Fault::new(
+                        "similarity.at_least",
+                        "out_of_range",
+                        "a similarity is from 0 to 1",
+                        "write for example `80%`",
+                    ));
+                }
+                let outside = rule.embeddings.is_some();
+                Self::Similarity { at_least: rule.at_least.0, outside }
+            }
+            Check::Moderation(name) if name.trim().is_empty() => return Err(empty(word)),
+            Check::Moderation(_) => Self::Moderation,
         })
     }
 
@@ -99,6 +115,8 @@ impl Rule {
             Self::Refuses(_) => "refuses",
             Self::Instruction(_) => "instruction",
             Self::Free(_) => "free",
+            Self::Similarity { .. } => "similarity",
+            Self::Moderation => "moderation",
         }
     }
 
@@ -130,7 +148,25 @@ impl Rule {
             Self::Refuses(wanted) => refusal::kept(&answer.text, *wanted),
             Self::Instruction(instruction) => instruction.kept(&answer.text),
             Self::Free(harms) => free::kept(harms, case, answer),
+            Self::Similarity { outside: true, .. } | Self::Moderation => {
+                Err("it is asked elsewhere, and nobody did".to_owned())
+            }
+            Self::Similarity { at_least, .. } => {
+                let near = case.expected.iter().map(|wanted| cosine(&answer.text, wanted));
+                near_enough(near.reduce(f64::max), *at_least)
+            }
         }
+    }
+}
+
+/// Whether a similarity is enough; none where the case has no reference.
+pub fn near_enough(similarity: Option<f64>, at_least: f64) -> Result<(), String> {
+    match similarity {
+        None => Err("the case has no reference answer (`expected`)".to_owned()),
+        Some(value) if value >= at_least => Ok(()),
+        Some(value) => Err(format!(
+            "it is {value:.3} similar to the nearest reference; {at_least:.3} is the least"
+        )),
     }
 }
 

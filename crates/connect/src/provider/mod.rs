@@ -215,7 +215,7 @@ impl Failure {
         Self { kind, message: message.into(), retries: 0, retry_after: None, upstream: None }
     }
 
-    fn timeout() -> Self {
+    pub(crate) fn timeout() -> Self {
         Self::new(FailureKind::Timeout, "the provider took longer than the app allows")
     }
 }

@@ -119,7 +119,7 @@ impl Judged {
             secrets: BTreeMap::new(),
             client: None,
             judges: read_judges(&self.subject.files, &self.subject.desired, &self.app).0,
-            beside: Beside { prices: Some((prices.list, prices.day)) },
+            beside: Beside::of(&self.subject.desired, Some((prices.list, prices.day))),
         })
     }
 

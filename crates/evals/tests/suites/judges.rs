@@ -9,7 +9,7 @@ use tidegate_evals::{How, Releases, SuiteReport, read_judges};
 
 /// Grades by the answers it is shown: the text after `First answer: ` and after
 /// `Second answer: `.
-fn grader(body: &str, grade: impl Fn(&str) -> f64) -> Value {
+pub(super) fn grader(body: &str, grade: impl Fn(&str) -> f64) -> Value {
     let asked: Value = serde_json::from_str(body).unwrap();
     let text = asked["messages"][1]["content"].as_str().unwrap();
     let (_, answers) = text.split_once("First answer: ").unwrap();
@@ -19,14 +19,26 @@ fn grader(body: &str, grade: impl Fn(&str) -> f64) -> Value {
     }
 }
 
-fn careful(answer: &str) -> f64 {
+pub(super) fn careful(answer: &str) -> f64 {
     if answer.contains("red cat") { 9.0 } else { 1.0 }
 }
 
 /// Recorded answers of two releases, graded by a judge at this provider.
 fn releases(provider: &Provider, labelled: usize, cases: usize) -> Releases {
-    let judge = "apiVersion: tidegate/v1\nversion: 1.0.0\nmodel: grader\nrubric: Names the cat.\n\
-        scale: {low: 1, high: 10}\nvotes: 2\nlabelled: judges/l.jsonl\n";
+    releases_by(provider, labelled, cases, "Names the cat.")
+}
+
+/// The same, by a judge with this rubric.
+pub(super) fn releases_by(
+    provider: &Provider,
+    labelled: usize,
+    cases: usize,
+    rubric: &str,
+) -> Releases {
+    let judge = format!(
+        "apiVersion: tidegate/v1\nversion: 1.0.0\nmodel: grader\nrubric: {rubric}\n\
+         scale: {{low: 1, high: 10}}\nvotes: 2\nlabelled: judges/l.jsonl\n"
+    );
     let model = format!(
         "apiVersion: tidegate/v1\nversion: 1.0.0\nprovider: {{kind: openai, base_url: \"{}\"}}\n\
          provider_model: grader-2026-01-01\ncontext_window: 8000\ntokenizer: o200k_base\n\

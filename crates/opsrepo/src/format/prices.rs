@@ -138,7 +138,10 @@ mod tests {
     use domain::price::Quote;
     use domain::units::day_number;
 
-    fn read(text: &str) -> (Option<domain::price::PriceList>, Vec<(String, Option<u32>, String)>) {
+    /// Code, line and message of a finding.
+    type Told = (String, Option<u32>, String);
+
+    fn read(text: &str) -> (Option<domain::price::PriceList>, Vec<Told>) {
         let files = Files::from([
             ("tidegate.yaml".to_owned(), b"apiVersion: tidegate/v1\n".to_vec()),
             ("prices.yaml".to_owned(), text.as_bytes().to_vec()),
@@ -177,8 +180,8 @@ mod tests {
             [
                 ("out_of_range", 3),
                 ("bad_date", 5),
-                ("out_of_range", 6),
                 ("bad_date", 6),
+                ("out_of_range", 6),
                 ("repeated", 7),
                 ("out_of_range", 7),
                 ("out_of_range", 8),

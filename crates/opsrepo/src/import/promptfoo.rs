@@ -263,7 +263,14 @@ impl Import {
                 );
             }
             let at_least = first.filter(|t| same && (0.0..=1.0).contains(t)).map(Ratio);
-            rules.push(ScoreRule { metric, judge: None, k: None, at_least, not_worse_by: None });
+            rules.push(ScoreRule {
+                metric,
+                judge: None,
+                embeddings: None,
+                k: None,
+                at_least,
+                not_worse_by: None,
+            });
         }
         if !rules.is_empty() {
             self.note("scores", "thresholds are of each answer in promptfoo and of the mean here");

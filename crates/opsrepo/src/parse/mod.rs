@@ -23,11 +23,17 @@ use domain::finding::{Finding, Severity};
 use domain::ids::Digest;
 use domain::price::PriceList;
 use layout::Layout;
+use std::collections::BTreeSet;
 
 /// Reads every file of an ops repo. All faults of all files are reported, sorted
 /// by file and line; what reads is kept.
 pub fn parse(files: &Files) -> (Desired, Vec<Finding>) {
-    let mut reader = Reader { files, findings: Vec::new() };
+    let mut reader = Reader {
+        files,
+        findings: Vec::new(),
+        models: BTreeSet::new(),
+        classifiers: BTreeSet::new(),
+    };
     let mut desired = Desired {
         digests: files.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
         ..Desired::default()
@@ -47,6 +53,8 @@ pub fn parse(files: &Files) -> (Desired, Vec<Finding>) {
         desired.settings = reader.settings();
         desired.prices = reader.prices();
         desired.models = reader.models(&layout);
+        reader.models = layout.models.clone();
+        reader.classifiers = desired.settings.classifiers.keys().cloned().collect();
         desired.views = reader.views(&layout);
         desired.indexes = reader.indexes(&layout);
         desired.apps = reader.apps(&layout, &desired.models);
@@ -64,6 +72,9 @@ pub fn parse(files: &Files) -> (Desired, Vec<Finding>) {
 struct Reader<'a> {
     files: &'a Files,
     findings: Vec<Finding>,
+    /// Models with a file, and classifiers: suites name them.
+    models: BTreeSet<String>,
+    classifiers: BTreeSet<String>,
 }
 
 impl Reader<'_> {

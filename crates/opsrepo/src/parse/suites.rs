@@ -35,12 +35,14 @@ impl Reader<'_> {
                         .filter_map(|finding| finding.place.as_ref()?.field.as_deref())
                         .any(|field| field.starts_with(list))
                 };
-                let (files, checks) = (!faulty("files"), !faulty("checks"));
+                let [files, checks, scores] =
+                    ["files", "checks", "scores"].map(|list| !faulty(list));
                 if files {
                     self.case_files(&folder, &suite, &document);
                 }
                 if checks {
                     self.schema_files(&folder, &suite, &document);
+                    self.outsiders(&suite, &document, scores);
                 }
                 Some((name.clone(), suite))
             })
@@ -95,6 +97,33 @@ impl Reader<'_> {
             } else {
                 self.missing(folder, field, file, ".json")
             };
+            self.findings.push(document.finding(fault));
+        }
+    }
+
+    /// Who the suite asks: models that make vectors, and classifiers.
+    fn outsiders(&mut self, suite: &Suite, document: &Document, scores: bool) {
+        let mut models = Vec::new();
+        for (i, check) in suite.checks.iter().enumerate() {
+            if let Some(name) = check.embeddings() {
+                models.push((format!("checks[{i}].similarity.embeddings"), name));
+            }
+            if let Check::Moderation(name) = check
+                && !self.classifiers.contains(name)
+            {
+                let names = self.classifiers.iter().map(String::as_str);
+                let field = format!("checks[{i}].moderation");
+                let fault = unknown(field, "unknown_classifier", "classifier", name, names);
+                self.findings.push(document.finding(fault));
+            }
+        }
+        let rules = suite.scores.iter().enumerate().filter(|_| scores);
+        models.extend(rules.filter_map(|(i, rule)| {
+            Some((format!("scores[{i}].embeddings"), rule.embeddings.as_deref()?))
+        }));
+        for (field, name) in models.into_iter().filter(|(_, name)| !self.models.contains(*name)) {
+            let names = self.models.iter().map(String::as_str);
+            let fault = unknown(field, "unknown_model", "model", name, names);
             self.findings.push(document.finding(fault));
         }
     }

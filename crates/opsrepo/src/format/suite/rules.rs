@@ -226,6 +226,13 @@ fn score_faults(at: &str, rule: &ScoreRule, faults: &mut Vec<Fault>) {
         ),
         _ => {}
     }
+    if rule.embeddings.is_some() && rule.metric != Metric::Similarity {
+        fault(
+            "embeddings",
+            "this measure compares no vectors",
+            "remove `embeddings`, or write `metric: similarity`",
+        );
+    }
     match (rule.k, rule.metric) {
         (Some(0), _) => fault("k", "`k` is 0", "write how many documents count, for example 10"),
         (Some(_), metric) if !matches!(metric, Metric::RecallAtK | Metric::Ndcg) => fault(

@@ -3,6 +3,7 @@
 
 mod bar;
 mod import;
+mod record;
 mod releases;
 mod say;
 
@@ -15,7 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use domain::finding::{GateOutcome, Tier};
 use domain::ids::AppName;
 use domain::units::Span;
-use evals::{About, Asker, EvalReport, How, Limits, Loaded, Options, Releases, Results, evaluate};
+use evals::{About, EvalReport, How, Limits, Loaded, Options, Results, evaluate};
 use opsrepo::{Desired, Files};
 use releases::Against;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,9 @@ pub struct RecordArgs {
     /// Ask again what is recorded already
     #[arg(long)]
     again: bool,
+    /// What judges compare with: `production`, a release, or `none`
+    #[arg(long, value_name = "RELEASE", default_value = "production")]
+    against: Against,
 }
 
 /// Which cases.
@@ -164,7 +168,7 @@ struct Open {
 pub async fn run(run: &Run, verb: Eval) -> Result<Exit, Failure> {
     match verb {
         Eval::Run(args) => run_suites(run, *args).await,
-        Eval::Record(args) => record_suites(run, &args).await,
+        Eval::Record(args) => record::run(run, &args).await,
         Eval::Import(args) => import::run(run, &args),
     }
 }
@@ -328,57 +332,6 @@ async fn app_report(
     }
     let against = releases.production.as_ref().map(|release| release.id);
     Ok(EvalReport::new(app.clone(), releases.candidate.id, against, reports))
-}
-
-async fn record_suites(run: &Run, args: &RecordArgs) -> Result<Exit, Failure> {
-    let (files, desired) = args.which.read()?;
-    let wanted = |app: &&AppName| args.which.app.as_ref().is_none_or(|a| a == *app);
-    let mut exit = Exit::Ok;
-    for app in desired.apps.keys().filter(wanted) {
-        let about = (&files, &desired, app);
-        let releases = releases::of(&args.which.repo, about, None, (true, today(run)))?;
-        for loaded in args.which.suites(&files, app)? {
-            let one = record_suite(run, args, &releases, (&files, app, &loaded)).await?;
-            exit = if one == Exit::Ok { exit } else { one };
-        }
-    }
-    Ok(exit)
-}
-
-async fn record_suite(
-    run: &Run,
-    args: &RecordArgs,
-    releases: &Releases,
-    (files, app, loaded): (&Files, &AppName, &Loaded),
-) -> Result<Exit, Failure> {
-    let live = releases
-        .subject(&releases.candidate, Tier::Paid)
-        .map_err(|why| Failure::usage(why.message).fix(why.mend))?;
-    if !live.is_live() {
-        talk(&format!(
-            "{app} {}: nothing to record: `{}` answers from recordings or rules",
-            loaded.name, live.model_name
-        ));
-        return Ok(Exit::Ok);
-    }
-    let path = format!("apps/{app}/evals/recordings/{}.jsonl", loaded.name);
-    let existing = files.get(&path).map(Vec::as_slice).unwrap_or_default();
-    let asker = Asker::new(args.which.limits(), loaded.suite.token_cap);
-    let repeats = args.which.repeats.unwrap_or(loaded.suite.repeats);
-    let day: String = run.now().iso().chars().take(10).collect();
-    let done = evals::record(loaded, &live, &asker, existing, (repeats, args.again, &day)).await;
-    let text = done.jsonl().map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
-    write_whole(&args.which.repo.join(&path), &text)?;
-    talk(&format!(
-        "{path}: {} recorded, {} were there, {} tokens",
-        done.new,
-        done.kept,
-        asker.used()
-    ));
-    for (case, why) in done.failed.iter().take(5) {
-        talk(&format!("  case `{case}`: {why}; {}", why.mend));
-    }
-    Ok(if done.failed.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
 /// Writes results in the form asked for.

@@ -3,6 +3,7 @@
 //! makes it.
 
 use crate::cli::failure::{Exit, Failure};
+use connect::classifier::Keys;
 use connect::provider::Recordings;
 use domain::ids::{AppName, Digest, ReleaseId};
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
@@ -67,6 +68,8 @@ pub(super) fn of(
         .map(|release| &release.served)
         .chain(judges.values().map(|judge| &judge.served))
         .filter_map(key_env)
+        // Those that make vectors are models of the repository, too.
+        .chain(desired.models.values().filter_map(|model| key_of(&model.content)))
         .filter_map(|name| Some((name.clone(), std::env::var_os(name)?.into_string().ok()?)))
         .collect();
     Ok(Releases {
@@ -77,7 +80,10 @@ pub(super) fn of(
         secrets,
         client: paid.then(connect::http::Client::new),
         judges,
-        beside: Beside { prices: desired.prices.clone().map(|list| (list, day)) },
+        beside: Beside {
+            classifier_keys: Keys::new(|name| std::env::var_os(name)?.into_string().ok()),
+            ..Beside::of(desired, desired.prices.clone().map(|list| (list, day)))
+        },
     })
 }
 
@@ -86,8 +92,12 @@ fn matches(id: ReleaseId, text: &str) -> bool {
 }
 
 fn key_env(served: &ServedRelease) -> Option<String> {
-    match checks::template::model(served).ok()? {
-        ModelContent { provider: Provider::Openai { key_env, .. }, .. } => key_env,
+    key_of(&checks::template::model(served).ok()?)
+}
+
+fn key_of(model: &ModelContent) -> Option<String> {
+    match &model.provider {
+        Provider::Openai { key_env, .. } => key_env.clone(),
         _ => None,
     }
 }
