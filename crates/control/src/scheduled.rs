@@ -256,19 +256,18 @@ impl Control {
         let secrets: BTreeMap<String, String> = paid::secrets(asked, &self.config.env_keys);
         let mut suites: Vec<_> = suites.into_iter().map(Arc::new).collect();
         suites.sort_by(|a, b| (a.suite.tier, &a.name).cmp(&(b.suite.tier, &b.name)));
-        Ok(Some(Plan {
-            suites,
-            releases: Releases {
-                candidate: Release { id: record.id, served: record.served.clone() },
-                production: None,
-                recordings,
-                of_app: Releases::recordings_of(&files, app),
-                secrets,
-                client: Some(connect::http::Client::new()),
-                judges,
-                beside: Beside { prices: Some((prices.list, prices.day)) },
-            },
-        }))
+        let mut releases = Releases {
+            candidate: Release { id: record.id, served: record.served.clone() },
+            production: None,
+            recordings,
+            of_app: Releases::recordings_of(&files, app),
+            secrets,
+            client: Some(connect::http::Client::new()),
+            judges,
+            beside: Beside { prices: Some((prices.list, prices.day)), ..Beside::default() },
+        };
+        paid::outside(&mut releases, &desired, &self.config.env_keys);
+        Ok(Some(Plan { suites, releases }))
     }
 
     /// The newest run of an app's schedule.

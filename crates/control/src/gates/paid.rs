@@ -19,8 +19,8 @@ use domain::finding::{Finding, GateOutcome, GateReport, GateResult, Place, Sever
 use domain::params;
 use domain::snapshot::{ModelContent, Provider, ServedRelease};
 use domain::units::Timestamp;
-use evals::{EvalReport, How, Limits, Loaded, Options, Releases, SuiteReport, evaluate};
-use opsrepo::PaidEvals;
+use evals::{Beside, EvalReport, How, Limits, Loaded, Options, Releases, SuiteReport, evaluate};
+use opsrepo::{Desired, PaidEvals};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,13 +69,30 @@ pub(crate) fn secrets<'a>(
     served: impl Iterator<Item = &'a ServedRelease>,
     keys: &connect::classifier::Keys,
 ) -> BTreeMap<String, String> {
-    served
-        .filter_map(|served| match checks::template::model(served).ok()? {
-            ModelContent { provider: Provider::Openai { key_env, .. }, .. } => key_env,
-            _ => None,
-        })
-        .filter_map(|name| Some((name.clone(), keys.find(&name)?)))
-        .collect()
+    found(served.filter_map(|served| key_env(&checks::template::model(served).ok()?)), keys)
+}
+
+fn key_env(model: &ModelContent) -> Option<String> {
+    match &model.provider {
+        Provider::Openai { key_env, .. } => key_env.clone(),
+        _ => None,
+    }
+}
+
+fn found(
+    names: impl Iterator<Item = String>,
+    keys: &connect::classifier::Keys,
+) -> BTreeMap<String, String> {
+    names.filter_map(|name| Some((name.clone(), keys.find(&name)?))).collect()
+}
+
+/// Those outside whom suites ask for money: embeddings models and classifiers of
+/// `main` alone, because a change brings no address to send answers to.
+pub(crate) fn outside(releases: &mut Releases, main: &Desired, keys: &connect::classifier::Keys) {
+    let prices = releases.beside.prices.take();
+    releases.beside = Beside { classifier_keys: keys.clone(), ..Beside::of(main, prices) };
+    let names = releases.beside.models.values().filter_map(key_env);
+    releases.secrets.extend(found(names, keys));
 }
 
 /// True if a suite ran out of tokens.
@@ -131,6 +148,7 @@ impl Judged {
         let secrets = secrets(asked.into_iter().chain(production), &self.keys);
         releases.secrets = secrets;
         releases.client = Some(connect::http::Client::new());
+        outside(&mut releases, &self.subject.main, &self.keys);
         Ok(Some(releases))
     }
 }
