@@ -43,6 +43,7 @@ mod internal;
 mod layer;
 mod lists;
 mod log;
+mod notifications;
 mod once;
 mod openapi;
 mod patience;
@@ -172,6 +173,16 @@ fn resources() -> Table {
         .post("/incidents/{id}/reason", incidents::reason)
         .get("/requests", requests::list)
         .get("/requests/{id}/explain", requests::explain)
+        .get("/notifications/channels", notifications::channels)
+        .post("/notifications/channels", notifications::create)
+        .put("/notifications/channels/{id}", notifications::update)
+        .delete("/notifications/channels/{id}", notifications::remove)
+        .post("/notifications/channels/{id}/test", notifications::test)
+        .get("/notifications/preview", notifications::preview)
+        .get("/notifications/deliveries", notifications::deliveries)
+        .post("/notifications/deliveries/{id}/redeliver", notifications::redeliver)
+        .get("/notifications/preferences", notifications::preferences)
+        .put("/notifications/preferences", notifications::set_preferences)
         .get("/people", people::list)
         .post("/people", people::put)
         .put("/people/{id}/password", session::set_password)

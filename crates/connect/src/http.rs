@@ -154,7 +154,7 @@ pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     deepest.to_string()
 }
 
-fn tls() -> rustls::ClientConfig {
+pub(crate) fn tls() -> rustls::ClientConfig {
     use hyper_rustls::ConfigBuilderExt as _;
     match rustls::ClientConfig::builder().with_native_roots() {
         Ok(builder) => builder.with_no_client_auth(),

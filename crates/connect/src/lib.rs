@@ -2,7 +2,9 @@
 //! metrics server.
 //!
 //! - [`classifier`]: what a classifier outside says of a text,
+//! - [`guard`]: which addresses people may have messages sent to,
 //! - [`http`]: one pooled client for everything that dials out,
+//! - [`mail`], [`webhook`]: messages to people and their programs,
 //! - [`oidc`]: who somebody is, as a company's OpenID provider says,
 //! - [`prometheus`]: one number of a metrics server, or why there is none,
 //! - [`provider`]: what a gateway asks for an answer, whole or as a stream,
@@ -24,9 +26,12 @@
 
 pub mod classifier;
 pub mod embeddings;
+pub mod guard;
 pub mod http;
+pub mod mail;
 pub mod oidc;
 pub mod prometheus;
 pub mod provider;
 pub mod sse;
 pub mod tap;
+pub mod webhook;

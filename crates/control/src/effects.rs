@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use store::{Effect, Kind, NewEffect, Tx, Versioned};
 
+/// Their kind in the outbox.
+pub(crate) const KIND: &str = "git";
 /// How long a failed effect waits before it is tried again.
 const RETRY_AFTER: Span = Span::from_secs(5);
 /// How long a merge waits that another rollout of the app is in the way of.
@@ -53,7 +55,7 @@ enum Todo {
 }
 
 fn effect(key: String, todo: &Todo) -> NewEffect {
-    NewEffect::new(key, "git", serde_json::json!(todo))
+    NewEffect::new(key, KIND, serde_json::json!(todo))
 }
 
 /// Merge this change once its turn has come.
@@ -105,7 +107,7 @@ impl Control {
     /// Carries out what is due. One after the other: they all write `main`.
     pub(crate) async fn run_effects(&self) -> Result<(), Problem> {
         let now = self.clock.now();
-        for effect in self.store.due_effects(now, AT_ONCE).await? {
+        for effect in self.store.due_effects(KIND, now, AT_ONCE).await? {
             let (problem, retry) = match self.run_effect(&effect).await {
                 Ok(Done::Yes) => {
                     self.wake();

@@ -182,7 +182,9 @@ fn topics_of(object: &TouchedObject, said: bool) -> Vec<(String, bool)> {
         Kind::Session => vec![(format!("session:{id}"), false)],
         Kind::Draft => vec![(format!("draft:{id}"), true)],
         Kind::Gateway => vec![list("gateways")],
-        Kind::Alias
+        Kind::Channel | Kind::Delivery => vec![list("notifications")],
+        Kind::Preferences
+        | Kind::Alias
         | Kind::Meta
         | Kind::Push
         | Kind::Password
@@ -250,7 +252,7 @@ pub fn topics(caller: &Caller, asked: &str, own: BTreeSet<String>) -> Result<Top
 }
 
 fn in_ring(caller: &Caller, word: &str) -> Result<String, Problem> {
-    const LISTS: [&str; 11] = [
+    const LISTS: [&str; 12] = [
         "apps",
         "changes",
         "rollouts",
@@ -262,6 +264,7 @@ fn in_ring(caller: &Caller, word: &str) -> Result<String, Problem> {
         "inbox",
         "people",
         "tokens",
+        "notifications",
     ];
     if LISTS.contains(&word) {
         return Ok(word.to_owned());

@@ -165,7 +165,8 @@ impl Control {
     /// Git or the store could not be read.
     pub async fn git_status(&self, _caller: &Caller) -> Result<GitView, Problem> {
         let main = self.main().await?;
-        let pending = self.store.due_effects(domain::units::Timestamp(i64::MAX), 100).await?;
+        let ever = domain::units::Timestamp(i64::MAX);
+        let pending = self.store.due_effects(crate::effects::KIND, ever, 100).await?;
         Ok(GitView {
             head: main.head.to_string(),
             clone_url: self.url("git/ops.git"),

@@ -20,6 +20,8 @@ const KEEP_REQUESTS: Span = Span::from_secs(30 * 86_400);
 const KEEP_CELLS: Span = Span::from_secs(90 * 86_400);
 /// How long answers that suites paid for are kept after the last one.
 const KEEP_ANSWERS: Span = Span::from_secs(30 * 86_400);
+/// How long messages that arrived are kept.
+const KEEP_MESSAGES: Span = Span::from_secs(30 * 86_400);
 /// Looks kept per rollout: at one a minute, a week.
 const KEEP_TICKS: u32 = 10_080;
 
@@ -50,6 +52,7 @@ impl Control {
         self.store.prune_requests(before(KEEP_REQUESTS)).await?;
         self.store.prune_cells(before(KEEP_CELLS)).await?;
         self.store.prune_external(before(KEEP_CELLS)).await?;
+        self.store.prune_deliveries(before(KEEP_MESSAGES)).await?;
         for rollout in self.all::<RolloutRecord>(Kind::Rollout).await? {
             let state = &rollout.doc.state;
             self.store.prune_ticks(state.id, KEEP_TICKS).await?;

@@ -6,17 +6,15 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::records::RolloutRecord;
 use crate::scheduled::ScheduledRun;
-use domain::approval;
 use domain::change::{Change, ChangeState};
 use domain::ids::AppName;
 use domain::incident::Incident;
 use domain::params;
-use domain::people::{Permission, Role, may};
+use domain::people::{Permission, may};
 use domain::rollout::Phase;
 use domain::sentence::Sentence;
 use domain::units::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeSet;
 use store::{Kind, Query, Versioned};
 
 /// Most of each kind that are looked at; who has more waiting has other
@@ -26,7 +24,7 @@ const MAX_EACH: u32 = 200;
 /// One thing that waits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InboxItem {
-    /// `approve`, `mend`, `decide`, `give_reason`, `look`.
+    /// `approve`, `mend`, `decide`, `give_reason`, `look`, `undelivered`.
     pub kind: &'static str,
     /// The app.
     pub app: AppName,
@@ -65,22 +63,36 @@ impl Control {
             let runs = self.alarming_runs().await?;
             items.extend(runs.into_iter().map(|run| self.of_run(run)));
         }
+        if may(&caller.person.roles, Permission::Administer) {
+            for letter in self.dead_letters(MAX_EACH).await? {
+                let template = "A message did not arrive by {channel}: {subject}";
+                let params =
+                    params! {"channel" => letter.channel_name, "subject" => letter.subject};
+                items.push(InboxItem {
+                    kind: "undelivered",
+                    app: letter.app,
+                    text: Sentence::render("undelivered", template, params),
+                    url: self.url("settings"),
+                    at: letter.done_at.unwrap_or(letter.created_at),
+                });
+            }
+        }
         items.sort_by_key(|item| std::cmp::Reverse(item.at));
         Ok(items)
     }
 
     fn of_change(&self, caller: &Caller, change: Change) -> Option<InboxItem> {
-        let authors: BTreeSet<_> =
-            change.contributors.iter().chain([&change.author]).cloned().collect();
         let asked = change.asked();
         let (kind, template) = match change.state {
-            ChangeState::NeedsApproval if may_decide(caller, &change, &authors) => {
+            ChangeState::NeedsApproval if change.wants_word_of(&caller.person) => {
                 ("approve", "{author} asks for your yes or no: {title}")
             }
-            ChangeState::NeedsFixes if authors.contains(caller.name()) && asked.is_some() => {
+            ChangeState::NeedsFixes
+                if change.authors().contains(caller.name()) && asked.is_some() =>
+            {
                 ("mend", "{by} asks for changes: {title}")
             }
-            ChangeState::NeedsFixes if authors.contains(caller.name()) => {
+            ChangeState::NeedsFixes if change.authors().contains(caller.name()) => {
                 ("mend", "Your change has something to mend before anybody is asked: {title}")
             }
             _ => return None,
@@ -154,28 +166,4 @@ impl Control {
             app: incident.app,
         })
     }
-}
-
-/// True if the caller's word is still wanted: asked for, not theirs, not given.
-fn may_decide(
-    caller: &Caller,
-    change: &Change,
-    authors: &BTreeSet<domain::ids::PersonName>,
-) -> bool {
-    let counted = approval::check(
-        caller.name(),
-        &caller.person.roles,
-        authors,
-        &change.requirements,
-        change.content,
-        change.content,
-    );
-    let missing: BTreeSet<Role> =
-        approval::missing(&change.requirements, &change.approvals, authors, change.content)
-            .into_iter()
-            .map(|need| need.role)
-            .collect();
-    let said =
-        change.approvals.iter().any(|a| a.by == *caller.name() && a.content == change.content);
-    !said && counted.is_ok_and(|roles| roles.iter().any(|role| missing.contains(role)))
 }

@@ -1,4 +1,5 @@
-//! The installation's secrets: one signing key, one hashing key. Files in the
+//! The installation's secrets: a key that signs, one that hashes, one
+//! that seals. Files in the
 //! data directory, readable by the owner only, made once by `init`.
 
 use crate::problem::{Problem, ProblemKind};
@@ -18,6 +19,8 @@ pub struct Keys {
     /// Keys the hashes of subjects and tenants, so that they cannot be guessed
     /// from outside.
     pub hashing: [u8; 32],
+    /// Seals secrets that are kept in the database.
+    pub sealing: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -28,6 +31,7 @@ impl std::fmt::Debug for Keys {
 
 const SIGNING: &str = "signing.pem";
 const HASHING: &str = "hashing.key";
+const SEALING: &str = "sealing.key";
 
 impl Keys {
     /// Reads the keys below `dir/keys`, or makes them if there are none.
@@ -40,7 +44,12 @@ impl Keys {
         let secret = signing(&dir.join(SIGNING))?;
         let again = signing(&dir.join(SIGNING))?;
         let log = SigningKey::new(origin, again).map_err(|e| bad(&dir, &e.to_string()))?;
-        Ok(Self { secret, log, hashing: hashing(&dir.join(HASHING))? })
+        Ok(Self {
+            secret,
+            log,
+            hashing: bytes(&dir.join(HASHING))?,
+            sealing: bytes(&dir.join(SEALING))?,
+        })
     }
 }
 
@@ -55,7 +64,7 @@ fn signing(path: &Path) -> Result<SecretKey, Problem> {
     SecretKey::from_pem(&text).map_err(|e| bad(path, &e.to_string()))
 }
 
-fn hashing(path: &Path) -> Result<[u8; 32], Problem> {
+fn bytes(path: &Path) -> Result<[u8; 32], Problem> {
     if !path.exists() {
         write(path, &hex::encode(random(path)?))?;
     }

@@ -22,6 +22,7 @@
 //! - [`once`]: what is sent twice is done once;
 //! - [`plan`]: what a rollout could detect, before it begins;
 //! - `forecast`: what a release would cost on the traffic there is;
+//! - [`notify`]: telling people;
 //! - [`editor`], [`inbox`], [`series`]: what pages need beside the records;
 //! - [`events`]: what moved, for pages that are open;
 //! - [`why`], [`log`], [`listing`]: what people read.
@@ -66,6 +67,7 @@ pub mod keys;
 pub mod labels;
 pub mod listing;
 pub mod log;
+pub mod notify;
 pub mod once;
 pub mod people;
 pub mod plan;
@@ -165,6 +167,8 @@ pub struct Control {
     pub(crate) run: u64,
     pub(crate) used_states: sign_on::UsedStates,
     pub(crate) events: Arc<events::Events>,
+    /// Entries of the audit log before this one were looked at for people to be told.
+    pub(crate) notices_seen: std::sync::atomic::AtomicU64,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
@@ -224,8 +228,10 @@ impl Control {
             run,
             used_states: sign_on::UsedStates::default(),
             events: Arc::clone(&events),
+            notices_seen: std::sync::atomic::AtomicU64::new(0),
             looked_at: std::sync::Mutex::new(None),
         });
+        control.begin_telling().await?;
         control.start_new_apps().await?;
         control.publish().await?;
         Ok(control)

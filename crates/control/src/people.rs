@@ -219,11 +219,8 @@ impl Control {
     /// # Errors
     /// `no_such_token`, `not_allowed`.
     pub async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
-        let found = if id.len() >= 8 {
-            self.store.ids(Kind::Token, id, 2).await?
-        } else {
-            Vec::new()
-        };
+        let found =
+            if id.len() >= 8 { self.store.ids(Kind::Token, id, 2).await? } else { Vec::new() };
         let token = match found.as_slice() {
             [hash] => self.store.token_by_hash::<TokenRecord>(hash).await?,
             _ => None,

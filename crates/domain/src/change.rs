@@ -1,9 +1,10 @@
 //! A proposal to alter the ops repo, from the first keystroke to its end.
 
-use crate::approval::{Approval, Decision, Requirement};
+use crate::approval::{self, Approval, Decision, Requirement};
 use crate::facts::Facts;
 use crate::finding::GateReport;
 use crate::ids::{AppName, ChangeId, Digest, Generation, PersonName, ReleaseId, RolloutId};
+use crate::people::{Person, Role};
 use crate::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -117,4 +118,32 @@ pub struct Change {
     pub updated_at: Timestamp,
     /// Version of this record, for `If-Match`.
     pub generation: Generation,
+}
+
+impl Change {
+    /// Everybody who wrote it: none of them may approve.
+    pub fn authors(&self) -> BTreeSet<PersonName> {
+        self.contributors.iter().chain([&self.author]).cloned().collect()
+    }
+
+    /// True if this person's word is still wanted: asked for, not on their own
+    /// change, not given yet.
+    pub fn wants_word_of(&self, person: &Person) -> bool {
+        let authors = self.authors();
+        let counted = approval::check(
+            &person.name,
+            &person.roles,
+            &authors,
+            &self.requirements,
+            self.content,
+            self.content,
+        );
+        let missing: BTreeSet<Role> =
+            approval::missing(&self.requirements, &self.approvals, &authors, self.content)
+                .into_iter()
+                .map(|need| need.role)
+                .collect();
+        let said = self.approvals.iter().any(|a| a.by == person.name && a.content == self.content);
+        !said && counted.is_ok_and(|roles| roles.iter().any(|role| missing.contains(role)))
+    }
 }

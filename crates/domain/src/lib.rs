@@ -35,6 +35,7 @@ pub mod keys;
 pub mod manifest;
 pub mod merkle;
 pub mod note;
+pub mod notice;
 pub mod people;
 pub mod policy;
 pub mod price;

@@ -107,31 +107,36 @@ pub(crate) async fn done(
 }
 
 impl Store {
-    /// Effects to be done now, in the order they were enqueued; at most
+    /// Effects of a kind to be done now, in the order they were enqueued; at most
     /// [`MAX_PAGE`](crate::MAX_PAGE) at a time.
     ///
     /// # Errors
     /// The store's.
-    pub async fn due_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<Effect>, StoreError> {
+    pub async fn due_effects(
+        &self,
+        kind: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Effect>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{COLUMNS} WHERE done_at IS NULL AND not_before <= ? ORDER BY id LIMIT ?"
+            "{COLUMNS} WHERE done_at IS NULL AND not_before <= ? AND kind = ? ORDER BY id LIMIT ?"
         )))
         .bind(now.0)
+        .bind(kind)
         .bind(i64::from(limit.min(MAX_PAGE)))
         .fetch_all(self.state.readers())
         .await?;
         rows.iter().map(read).collect()
     }
 
-    /// When the next pending effect is due, for a timer.
+    /// When the next pending effect of a kind is due, for a timer.
     ///
     /// # Errors
     /// The store's.
-    pub async fn next_effect_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_effect_at(&self, kind: &str) -> Result<Option<Timestamp>, StoreError> {
+        let of_kind = "SELECT MIN(not_before) FROM effects WHERE done_at IS NULL AND kind = ?";
         let at: Option<i64> =
-            sqlx::query_scalar("SELECT MIN(not_before) FROM effects WHERE done_at IS NULL")
-                .fetch_one(self.state.readers())
-                .await?;
+            sqlx::query_scalar(of_kind).bind(kind).fetch_one(self.state.readers()).await?;
         Ok(at.map(Timestamp))
     }
 

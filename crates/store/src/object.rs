@@ -68,6 +68,12 @@ pub enum Kind {
     SignOn,
     /// A command that was sent with a key, and its answer.
     Once,
+    /// A way by which people are told things.
+    Channel,
+    /// A message on its way to people, or arrived.
+    Delivery,
+    /// How a person wants to be told; its id is the person's.
+    Preferences,
 }
 
 impl Kind {
@@ -95,6 +101,9 @@ impl Kind {
             Self::Preview => "preview",
             Self::SignOn => "sign_on",
             Self::Once => "once",
+            Self::Channel => "channel",
+            Self::Delivery => "delivery",
+            Self::Preferences => "preferences",
         }
     }
 }
@@ -420,6 +429,28 @@ impl Store {
         hex_sha256: &str,
     ) -> Result<Option<Versioned<T>>, StoreError> {
         self.get(Kind::Token, hex_sha256).await
+    }
+
+    /// Forgets messages that arrived, or were dropped, before this moment, and
+    /// what was to be done for them; says how many messages went.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn prune_deliveries(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut writing = self.state.write().await?;
+        let gone = sqlx::query(
+            "DELETE FROM objects WHERE kind = 'delivery' AND state IN ('sent', 'dropped')
+             AND updated_at < ?",
+        )
+        .bind(before.0)
+        .execute(writing.connection())
+        .await?;
+        sqlx::query("DELETE FROM effects WHERE kind = 'notify' AND done_at < ?")
+            .bind(before.0)
+            .execute(writing.connection())
+            .await?;
+        writing.commit().await?;
+        Ok(gone.rows_affected())
     }
 
     /// Forgets all but the latest `keep` reports of a rollout; says how many

@@ -82,6 +82,11 @@ fn samples(method: &str, path: &str, content: &str) -> Vec<(&'static str, Value)
             ("an app's", json!({"apps": [APP]})),
             ("a gateway's", json!({"gateway": true})),
         ],
+        ("POST" | "PUT", path) if path.starts_with("/notifications/channels") => one(
+            json!({"kind": "webhook", "name": "nothing", "url": "http://127.0.0.1:1/", "enabled": false}),
+        ),
+        ("POST", "/notifications/deliveries/{id}/redeliver") => one(json!({})),
+        ("PUT", "/notifications/preferences") => vec![("own", json!({}))],
         ("POST", "/session" | "/session/as") => one(json!({})),
         _ => panic!("{method} {path} has no row in this test: say who may call it"),
     }

@@ -16,11 +16,11 @@
 
 mod people;
 
+use crate::Control;
 use crate::caller::secret_hash;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusals::Refusal;
 use crate::sessions::{Session, Way};
-use crate::Control;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 pub use connect::oidc::Returned;
 use connect::oidc::{Begun, Claims, Provider, SignOnError};

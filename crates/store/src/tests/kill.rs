@@ -80,7 +80,7 @@ async fn what_was_acknowledged_survives_being_killed() {
 /// Exactly `n` commands are there, each with all its parts.
 async fn whole(store: &Store, n: u64) {
     assert_eq!(store.count(&Query::of(Kind::Change)).await.unwrap(), n);
-    assert_eq!(store.due_effects(NOW, 1000).await.unwrap().len() as u64, n);
+    assert_eq!(store.due_effects("x", NOW, 1000).await.unwrap().len() as u64, n);
     assert_eq!(store.log_size().await.unwrap(), n);
     let entries = store.log_entries(0, 1000).await.unwrap();
     let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(&entry.bytes)).collect();

@@ -12,18 +12,18 @@ async fn enqueue(store: &Store, effects: &[NewEffect]) -> u64 {
 }
 
 async fn due(store: &Store, now: Timestamp) -> Vec<String> {
-    let effects = store.due_effects(now, 100).await.unwrap();
+    let effects = store.due_effects("x", now, 100).await.unwrap();
     effects.into_iter().map(|effect| effect.key).collect()
 }
 
 #[tokio::test]
 async fn an_effect_is_enqueued_once_for_ever() {
     let home = Home::new().await;
-    let effect = NewEffect::new("merge/ch-1", "git.merge", json!({"branch": "b"}));
+    let effect = NewEffect::new("merge/ch-1", "x", json!({"branch": "b"}));
     assert_eq!(enqueue(&home.store, &[effect.clone(), effect.clone()]).await, 1);
-    let found = home.store.due_effects(NOW, 10).await.unwrap();
+    let found = home.store.due_effects("x", NOW, 10).await.unwrap();
     let [one] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!((one.kind.as_str(), &one.payload), ("git.merge", &json!({"branch": "b"})));
+    assert_eq!((one.kind.as_str(), &one.payload), ("x", &json!({"branch": "b"})));
 
     let mut tx = Tx::new(NOW);
     tx.effect_done(one.id).create(Kind::Meta, "merged", &Doc { n: 1 }, Index::none());
@@ -37,7 +37,7 @@ async fn an_effect_is_enqueued_once_for_ever() {
 async fn an_effect_done_twice_is_recorded_once() {
     let home = Home::new().await;
     enqueue(&home.store, &[NewEffect::new("k", "x", json!(null))]).await;
-    let id = home.store.due_effects(NOW, 1).await.unwrap()[0].id;
+    let id = home.store.due_effects("x", NOW, 1).await.unwrap()[0].id;
     for (object, recorded) in [("first", true), ("second", false)] {
         let mut tx = Tx::new(NOW);
         tx.effect_done(id).create(Kind::Meta, object, &Doc { n: 1 }, Index::none());
@@ -58,6 +58,7 @@ async fn a_failed_effect_waits_and_keeps_its_story() {
         NewEffect::new("a", "x", json!(1)),
         NewEffect::new("b", "x", json!(2)).not_before(later),
         NewEffect::new("c", "x", json!(3)),
+        NewEffect::new("d", "another", json!(4)),
     ];
     enqueue(&home.store, &effects).await;
     assert_eq!(due(&home.store, NOW).await, ["a", "c"]);
@@ -70,14 +71,14 @@ async fn a_failed_effect_waits_and_keeps_its_story() {
     let a = home.store.effect("a").await.unwrap().unwrap();
     assert_eq!(a.attempts, 2);
     assert_eq!(a.error.map(|text| text.chars().count()), Some(2000));
-    assert_eq!(home.store.next_effect_at().await.unwrap(), Some(Timestamp(0)));
+    assert_eq!(home.store.next_effect_at("x").await.unwrap(), Some(Timestamp(0)));
 
     let mut tx = Tx::new(NOW);
-    for effect in home.store.due_effects(Timestamp(i64::MAX), 10).await.unwrap() {
+    for effect in home.store.due_effects("x", Timestamp(i64::MAX), 10).await.unwrap() {
         tx.effect_done(effect.id);
     }
     home.store.commit(tx).await.unwrap();
-    assert_eq!(home.store.next_effect_at().await.unwrap(), None);
+    assert_eq!(home.store.next_effect_at("x").await.unwrap(), None);
     home.store.effect_failed(a.id, NOW, "too late").await.unwrap();
     assert_eq!(home.store.effect("a").await.unwrap().unwrap().attempts, 2);
 }

@@ -99,6 +99,17 @@ impl Api {
         self.send(Method::DELETE, &api(path), None, Bytes::new()).await.map(|_| ())
     }
 
+    /// `PUT /api/v1/{path}` with a JSON body.
+    pub async fn put<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        if_match: Option<Generation>,
+    ) -> Result<T, Failure> {
+        let answer = self.send(Method::PUT, &api(path), if_match, json(body)?).await?;
+        read(&answer)
+    }
+
     /// Any path of the server, as bytes.
     pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.send(Method::GET, path, None, Bytes::new()).await.map(|answer| answer.body)

@@ -27,6 +27,7 @@ mod hook;
 mod incident;
 mod init;
 mod login;
+mod notification;
 pub mod output;
 pub mod paging;
 mod person;
@@ -120,6 +121,9 @@ enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Who is told of what, and how
+    #[command(subcommand)]
+    Notification(notification::Notification),
     /// People and their roles
     #[command(subcommand)]
     Person(person::Person),
@@ -247,6 +251,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Release(verb) => release::run(&run, verb).await,
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,
+        Command::Notification(verb) => notification::run(&run, verb).await,
         Command::Person(verb) => person::run(&run, verb).await,
         Command::Token(verb) => token::run(&run, verb).await,
         Command::Git(verb) => git::run(&run, verb).await,
