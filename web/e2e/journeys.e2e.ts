@@ -3,6 +3,7 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import type { Change, Rollout } from '../src/api/types.ts';
+import { askForChanges, experiments } from './after.ts';
 import { answers } from './answers.ts';
 import { axe, go, open, overflow, settled, shot } from './browser.ts';
 import { APP, example, until, wire } from './server.ts';
@@ -271,6 +272,8 @@ describe('U7: why did this request answer so', () => {
 
 describe('B4: answers side by side', answers);
 
+describe('what an approver asks for', askForChanges);
+
 describe('hostile words', () => {
   it('stay words wherever they are shown', async () => {
     const edits = [{ path: `apps/${APP}/prompts/summary/system.j2`, content: `${SHORTER}\n${HOSTILE.replace('{{7*7}}', '')}\n` }];
@@ -295,6 +298,8 @@ describe('hostile words', () => {
   });
 });
 
+describe('experiments', experiments);
+
 describe('U10: every page, for everyone', () => {
   const pages = async (): Promise<[string, string][]> => {
     const incidents = await site.api<{ items: { id: string }[] }>('omar', 'GET', 'incidents');
@@ -314,6 +319,7 @@ describe('U10: every page, for everyone', () => {
       ['why-list', '/why'],
       ['audit', '/audit'],
       ['settings', '/settings'],
+      ['experiments', '/experiments'],
       ['policies', '/settings/policies'],
       ['models', '/settings/models'],
       ['not-found', '/nothing-here'],

@@ -46,6 +46,14 @@ cases:
     expect: {decision: deny, denied_by: [customers-need-an-approved-model]}
 `;
 
+const EXPERIMENT = `apiVersion: tidegate/v1
+variants: [{name: today}, {name: short, prompt: tone}]
+check_every: 1s
+reward: {signal: accepted, kind: rate}
+guards:
+  - {name: error, kind: rate, worse: higher, notice: {times: 2}, action: rollback}
+`;
+
 export const PEOPLE = {
   ana: { display: 'Ana Ruiz', roles: ['editor'] },
   priya: { display: 'Priya Shah', roles: ['approver'] },
@@ -62,10 +70,12 @@ export interface Site {
   admin: string;
   api<T>(who: Who | 'admin', method: string, path: string, body?: unknown): Promise<T>;
   ask(vars?: Record<string, string>): Promise<{ request: string; text: string }>;
+  /** Runs the command line; its exit code. */
+  run(...args: string[]): number | null;
   stop(): Promise<void>;
 }
 
-function binary(): string {
+export function binary(): string {
   const path = process.env.TIDEGATE_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug/tidegate');
   if (!existsSync(path)) throw new Error(`${path} is not there: build it with \`cargo build -p tidegate\``);
   return path;
@@ -109,6 +119,14 @@ export async function start(): Promise<Site> {
   writeFileSync(join(seed, 'policies/tests/team.yaml'), EXAMPLES);
   writeFileSync(join(seed, 'apps', APP, 'rollout.yaml'), PLAN);
   record(join(seed, 'apps', APP, 'evals'));
+  // An experiment to start: the shorter prompt as a variant.
+  const prompts = join(seed, 'apps', APP, 'prompts');
+  cpSync(join(prompts, 'summary'), join(prompts, 'tone'), { recursive: true });
+  writeFileSync(join(prompts, 'tone/system.j2'), example('changes/shorter/system.j2'));
+  const settings = join(prompts, 'tone/prompt.yaml');
+  writeFileSync(settings, readFileSync(settings, 'utf8').replace('version: 1.0.0', 'version: 1.0.1'));
+  mkdirSync(join(seed, 'apps', APP, 'experiments'), { recursive: true });
+  writeFileSync(join(seed, 'apps', APP, 'experiments/tone.yaml'), EXPERIMENT);
   const made = spawnSync(binary(), ['init', join(folder, 'data'), '--from', seed, '--output', 'json', '--no-input'], { encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`tidegate init failed: ${made.stderr}`);
   const admin = (JSON.parse(made.stdout) as { admin_token: string }).admin_token;
@@ -172,6 +190,7 @@ export async function start(): Promise<Site> {
     admin,
     api: (who, method, path, body) => api(who === 'admin' ? admin : tokens[who], method, path, body),
     ask,
+    run: (...args) => spawnSync(binary(), [...args, '--no-input'], { encoding: 'utf8' }).status,
     stop: async () => {
       open = false;
       await traffic;

@@ -112,6 +112,20 @@ const audit = createRoute({
   }),
   component: lazyRouteComponent(() => import('./features/audit/audit.tsx'), 'Audit'),
 });
+const experiments = createRoute({
+  getParentRoute: () => root,
+  path: '/experiments',
+  validateSearch: (s: Record<string, unknown>): { app?: string; cursor?: string } => ({
+    app: text(s.app),
+    cursor: text(s.cursor),
+  }),
+  component: lazyRouteComponent(() => import('./features/experiments/experiments.tsx'), 'Experiments'),
+});
+const experiment = createRoute({
+  getParentRoute: () => root,
+  path: '/experiments/$id',
+  component: lazyRouteComponent(() => import('./features/experiments/experiments.tsx'), 'ExperimentPage'),
+});
 const settings = createRoute({
   getParentRoute: () => root,
   path: '/settings',
@@ -145,6 +159,8 @@ const tree = root.addChildren([
   why,
   request,
   audit,
+  experiments,
+  experiment,
   settings,
   settingsPart,
   signin,

@@ -84,6 +84,9 @@ export const models = (name: string) =>
 export const allModels = () => read<T.Page<T.ModelEntry>>(['models'], 'models?limit=1000');
 export const policies = () => read<T.Policies>(['policies'], 'policies');
 export const providers = () => readIfThere<T.Page<T.Provider>>(['providers'], 'session/providers');
+export const experiments = (search: Search) =>
+  read<T.Page<T.Experiment>>(['experiments', search], withSearch('experiments', { limit: PAGE, ...search }));
+export const experiment = (name: string) => read<T.Experiment>(['experiment', name], `experiments/${id(name)}`);
 
 /** What an event topic makes stale. */
 export function staleOf(topic: string): readonly unknown[][] {
@@ -101,6 +104,10 @@ export function staleOf(topic: string): readonly unknown[][] {
       return [['incidents'], ['incident']];
     case 'audit':
       return [['audit']];
+    case 'experiment':
+      return [['experiment', name], ['experiments']];
+    case 'experiments':
+      return [['experiments'], ['experiment']];
     case 'inbox':
     case 'people':
     case 'tokens':

@@ -14,14 +14,18 @@ export type Sentence = Schemas['Sentence'];
 /** Without a level the page's own table decides. */
 export type AllowedAction = Omit<Schemas['AllowedAction'], 'confirm_level'> & { confirm_level?: string };
 export type Person = Schemas['Person'];
-export type Session = Schemas['Session'];
+/** `provider` is whose sign-on it was; `sign_out` is where one signs out of that. */
+export type Session = Omit<Schemas['Session'], 'provider'> & { provider?: { name: string; sign_out?: string | null } | null };
 export type WhoAmI = Schemas['WhoAmI'];
 export type App = Schemas['App'];
 export type ComponentDiff = Schemas['ComponentDiff'];
 export type Finding = Schemas['Finding'];
 export type Gate = Schemas['GateResult'];
 export type GateReport = Schemas['GateReport'];
-export type Change = Omit<Schemas['Change'], 'facts'> & { facts?: Facts | null };
+export type Change = Omit<Schemas['Change'], 'facts' | 'asked'> & {
+  facts?: Facts | null;
+  asked?: { by: string; comment: string; at: number } | null;
+};
 export type SignalReport = Schemas['SignalReport'];
 export type Report = Schemas['Report'];
 export type Rollout = Schemas['Rollout'];
@@ -145,3 +149,22 @@ export interface EvalReport {
 export type EvalCases = Schemas['EvalCases'];
 export type EvalCase = Schemas['EvalCase'];
 export type CaseFilter = 'worse' | 'failed' | 'different' | 'all';
+
+export type Experiment = Omit<Schemas['Experiment'], 'variants' | 'phase'> & {
+  phase: { name: string; variant?: string; how?: string };
+  variants: ExperimentVariant[];
+};
+export interface ExperimentVariant {
+  name: string;
+  release: string;
+  labels: Record<string, string>;
+  shares: (string | number)[];
+  dropped?: string;
+  numbers?: {
+    rewards: number;
+    mean?: number | null;
+    against_control?: number | null;
+    interval?: [number, number] | null;
+    probably_best?: number | null;
+  };
+}

@@ -1,6 +1,7 @@
 // The pages of the navigation, with their letters.
 import {
   IconAlertTriangle,
+  IconArrowsSplit2,
   IconGitPullRequest,
   IconHome,
   IconListSearch,
@@ -17,6 +18,7 @@ export const PAGES = [
   { to: '/incidents', key: 'incidents', letter: 'i', icon: IconAlertTriangle },
   { to: '/releases', key: 'releases', letter: 'r', icon: IconPackage },
   { to: '/why', key: 'why', letter: 'w', icon: IconQuestionMark },
+  { to: '/experiments', key: 'experiments', letter: 'x', icon: IconArrowsSplit2 },
   { to: '/audit', key: 'audit', letter: 'u', icon: IconListSearch },
   { to: '/settings', key: 'settings', letter: 's', icon: IconSettings },
 ] as const;

@@ -21,7 +21,7 @@ import { Link, useNavigate, useRouterState } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useRef, type FormEvent, type ReactNode } from 'react';
 import * as queries from '../api/queries.ts';
 import { t } from '../lib/i18n.ts';
-import { changeSession, hasRole, signOut, useSession, viewAs } from '../lib/session.tsx';
+import { changeSession, hasRole, remember, signOut, useSession, viewAs } from '../lib/session.tsx';
 import { inboxItems } from '../lib/inbox.ts';
 import { whereTo } from '../lib/search.ts';
 import { Pill } from './pill.tsx';
@@ -214,6 +214,7 @@ function AccountMenu() {
   const people = useQuery({ ...queries.people(), enabled: session.demo === true });
   const leave = async () => {
     await signOut();
+    remember(session);
     changeSession(client, null);
   };
   const become = async (person: string) => {

@@ -60,6 +60,18 @@ export function changeSession(client: QueryClient, session: Session | null): voi
   client.removeQueries({ predicate: (q) => q.queryKey[0] !== SESSION_KEY[0] });
 }
 
+/** Where one signs out of the company's account too, after signing out here; asked for once. */
+let left: { name: string; url: string } | null = null;
+export function leftProvider() {
+  const was = left;
+  left = null;
+  return was;
+}
+export function remember(session: Session): void {
+  const { provider } = session;
+  left = provider?.sign_out && /^https?:\/\//.test(provider.sign_out) ? { name: provider.name, url: provider.sign_out } : null;
+}
+
 export async function signIn(body: Record<string, string>): Promise<Session> {
   const session = await call<Session>('POST', 'session', { body });
   setCsrf(session.csrf);

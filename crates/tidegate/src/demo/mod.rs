@@ -83,6 +83,9 @@ async fn tell(
     folder: &folder::Folder,
 ) -> Result<Exit, DemoError> {
     let cast = people::Cast::gather(server, folder).await?;
+    if !args.exit {
+        teller.watch(&link(&cast).await?);
+    }
     let desk = desk::Desk::open(&server.gateway, &cast.app_token, content::tickets()?);
     let happened = story::run(teller, server, &cast, &desk).await?;
     let checked = claims::check(server, &cast, &desk, folder, &happened).await?;
@@ -90,11 +93,16 @@ async fn tell(
     if args.exit {
         return Ok(if all { Exit::Ok } else { Exit::Failed });
     }
-    // Not the admin, who could end the demo for everybody: the editor.
-    let link: control::sessions::MadeCode =
-        cast.ana.post("people/ana/sign-in-code", &(), None).await?;
-    teller.stay(server, folder, &link.url);
+    teller.stay(server, folder, &link(&cast).await?);
     std::future::pending().await
+}
+
+/// A link that signs in once. Not as the admin, who could end the demo for everybody: as the
+/// editor.
+async fn link(cast: &people::Cast) -> Result<String, DemoError> {
+    let made: control::sessions::MadeCode =
+        cast.ana.post("people/ana/sign-in-code", &(), None).await?;
+    Ok(made.url)
 }
 
 fn with_log(error: DemoError, folder: &folder::Folder) -> DemoError {

@@ -46,6 +46,11 @@ impl Teller {
         print(&format!("{}  {}", at.clock(), text.replace('\n', "\n          ")));
     }
 
+    /// Where to watch what follows.
+    pub fn watch(&self, sign_in: &str) {
+        print(&format!("Watch it in a browser, once and within the hour: {sign_in}\n"));
+    }
+
     /// What to try while it stays up.
     pub fn stay(&self, server: &Server, folder: &Folder, sign_in: &str) {
         let show = |path: std::path::PathBuf| path.display().to_string();

@@ -42,12 +42,14 @@ export function ChangePage() {
 function Detail({ change }: { change: Change }) {
   return (
     <Stack gap="lg" className="with-bar">
+      <Group justify="space-between" align="flex-start">
       <Text size="sm" className="wrap">
         {t('change.by', { author: change.author })} <When at={change.created_at} /> {t('change.for')}{' '}
         <Anchor renderRoot={(p) => <Link to="/apps/$app" params={{ app: change.app }} {...p} />} inherit>
           {change.app}
         </Anchor>
       </Text>
+      </Group>
       <Paper withBorder p="md" className="why">
         <Text size="xs" c="dimmed">
           {t('change.why')}
@@ -122,6 +124,8 @@ function Next({ change }: { change: Change }) {
     if (kind === 'withdraw') {
       await post(`changes/${change.id}/withdraw`, { reason: reason || undefined }, change.generation);
       setDone(t('change.done_withdraw'));
+    } else if (kind === 'recheck') {
+      await post(`changes/${change.id}/recheck`, {}, change.generation);
     } else {
       await post(
         `changes/${change.id}/approvals`,
@@ -132,7 +136,7 @@ function Next({ change }: { change: Change }) {
     }
     await client.invalidateQueries();
   };
-  const actions = change.allowed_actions.filter((a) => deciding || a.kind === 'withdraw');
+  const actions = change.allowed_actions.filter((a) => deciding || a.kind === 'withdraw' || a.kind === 'recheck' || (a.kind === 'approve' && change.asked));
   const open = actions.some((a) => a.enabled) || deciding;
   return (
     <Paper withBorder p="md" className="next-box" component="section" aria-label={t('change.next')}>
@@ -172,8 +176,8 @@ function Next({ change }: { change: Change }) {
                     ...action,
                     enabled: action.enabled && !unread,
                     why_not: unread ? t('change.read_first') : action.why_not,
-                    // A yes despite warnings is written down with a reason.
-                    confirm_level: action.confirm_level ?? (action.kind === 'approve' ? (warned ? 'C3' : 'C2') : undefined),
+                    // What is asked for is the reason; a yes despite warnings is written down with one.
+                    confirm_level: action.kind === 'ask' ? 'C3' : action.confirm_level ?? (action.kind === 'approve' ? (warned ? 'C3' : 'C2') : undefined),
                   }}
                   ask={{
                     label: t(`decide.${action.kind}`, { defaultValue: action.kind }),
@@ -184,7 +188,7 @@ function Next({ change }: { change: Change }) {
                     }),
                     variant: action.kind === 'approve' ? 'filled' : 'default',
                     optionalReason: action.kind === 'approve',
-                    body: action.kind === 'withdraw' ? undefined : (
+                    body: action.kind === 'withdraw' || action.kind === 'recheck' ? undefined : (
                       <Text size="sm" c="dimmed">
                         {t('decide.bound', { version: shortRelease(change.release) })}
                       </Text>

@@ -23,7 +23,11 @@ export function ReleasePage() {
   return (
     <>
       <PageTitle title={t('releases.title', { id: shortRelease(release.data?.id ?? id) })} app={release.data?.app}>
-        {release.data && <ReleaseBadge release={release.data} />}
+        {release.data && (
+          <Group gap="xs">
+            <ReleaseBadge release={release.data} />
+          </Group>
+        )}
       </PageTitle>
       <Load query={release}>{(data) => <Detail release={data} />}</Load>
     </>

@@ -7,7 +7,7 @@ import { useEffect, useRef, useState, type FormEvent } from 'react';
 import * as queries from '../../api/queries.ts';
 import { ProblemBox, Waiting } from '../../components/load.tsx';
 import { t } from '../../lib/i18n.ts';
-import { changeSession, signIn } from '../../lib/session.tsx';
+import { changeSession, leftProvider, signIn } from '../../lib/session.tsx';
 import 'virtual:texts/signin';
 
 export function SignIn() {
@@ -19,6 +19,7 @@ export function SignIn() {
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
   const code = new URLSearchParams(location.searchStr).get('code');
+  const [left] = useState(leftProvider);
   const posted = useRef(false);
   const providers = useQuery({ ...queries.providers(), retry: false, staleTime: Infinity });
   // Where they wanted to go; the server takes local paths only.
@@ -60,6 +61,11 @@ export function SignIn() {
         </Title>
         <Text c="dimmed">{t('signin.what')}</Text>
       </div>
+      {left && (
+        <Anchor href={left.url} size="sm">
+          {t('signin.out_too', { name: left.name })}
+        </Anchor>
+      )}
       {error !== null && <ProblemBox error={error} />}
       {code && busy ? (
         <Waiting lines={2} />
