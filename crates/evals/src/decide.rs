@@ -53,7 +53,8 @@ pub fn decide(suite: &Suite, run: &SuiteRun, about: About) -> SuiteReport {
     let mut found = Found::new(loaded);
     found.missing(rows, suite.production.is_some());
     let not_reached = run.cases.saturating_sub(rows.len());
-    if !run.stopped_early && not_reached > 0 {
+    // Whoever stopped between repeats has asked every case.
+    if (!run.stopped_early || run.repeats < run.planned) && not_reached > 0 {
         found.not_reached(not_reached, run.cases);
     }
     let pass = pass(suite, rows, confidence, about, &mut found);
@@ -97,6 +98,7 @@ pub fn decide(suite: &Suite, run: &SuiteRun, about: About) -> SuiteReport {
         cases: rows.len(),
         not_reached,
         repeats: run.repeats,
+        planned_repeats: (run.repeats < run.planned).then_some(run.planned),
         stopped_early: run.stopped_early,
         pass,
         scores,
@@ -320,6 +322,14 @@ fn summary(
             None => String::new(),
         };
         parts.push(format!("{} {:.3}{beside}", score.metric, score.candidate.value));
+    }
+    if run.stopped_early {
+        let (asked, of, what) = if run.repeats < run.planned {
+            (run.repeats as usize, run.planned as usize, "repeats")
+        } else {
+            (rows.len(), run.cases, "cases")
+        };
+        parts.push(format!("every rule was decided after {asked} of {of} {what}"));
     }
     let got_worse = rows.iter().filter(|row| !row.worse.is_empty()).count();
     if got_worse > 0 {

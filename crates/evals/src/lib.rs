@@ -41,6 +41,7 @@ mod report;
 mod row;
 mod run;
 mod sarif;
+mod stop;
 mod subject;
 mod validate;
 mod worse;

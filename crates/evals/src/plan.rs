@@ -376,6 +376,7 @@ fn unusable(loaded: &Loaded, why: &NoAnswer) -> SuiteReport {
         cases: 0,
         not_reached: loaded.cases.len(),
         repeats: loaded.suite.repeats,
+        planned_repeats: None,
         stopped_early: false,
         pass: crate::report::PassReport {
             asked: 0,

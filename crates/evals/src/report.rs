@@ -60,7 +60,10 @@ pub struct SuiteReport {
     pub not_reached: usize,
     /// Repeats of each.
     pub repeats: u32,
-    /// True if it stopped because its rule was decided.
+    /// Repeats that were to be asked, where fewer decided every rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_repeats: Option<u32>,
+    /// True if it stopped because every rule was decided.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stopped_early: bool,
     /// Answers that kept every check.

@@ -2,9 +2,9 @@
 
 use crate::ask::tokens;
 use crate::subject::NoAnswer;
-use crate::worse::{Example, Worse};
+use crate::worse::{Example, Worse, compare};
 use checks::score::{Prepared, no_answer};
-use domain::suite::{Answer, Case, CheckResult, ScoreResult};
+use domain::suite::{Answer, Case, CheckResult, ScoreResult, ScoreRule};
 use std::collections::BTreeMap;
 
 /// Longest reason kept, in characters.
@@ -29,6 +29,21 @@ pub struct CaseRow {
     pub example: Option<Box<Example>>,
     /// Both answers, where all that is kept of them is wanted.
     pub texts: Option<Box<Example>>,
+}
+
+impl CaseRow {
+    /// With later repeats of the same case.
+    pub(crate) fn join(mut self, later: Self, rules: &[ScoreRule]) -> Self {
+        self.candidate.join(later.candidate);
+        match (&mut self.production, later.production) {
+            (Some(mine), Some(theirs)) => mine.join(theirs),
+            (mine, theirs) => *mine = mine.take().or(theirs),
+        }
+        self.same &= later.same;
+        let worse = self.production.as_ref().map(|arm| compare(rules, &self.candidate, arm));
+        self.worse = worse.unwrap_or_default();
+        self
+    }
 }
 
 /// What one release gave for one case, over all repeats.
@@ -127,6 +142,36 @@ impl ArmRow {
             }
             None => self.missing = Some((why, 1)),
         }
+    }
+
+    /// Counts everything another row of the same case and release counted.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.kept += other.kept;
+        self.empty += other.empty;
+        self.refused += other.refused;
+        for (check, (times, reason)) in other.broken {
+            self.broken.entry(check).or_insert((0, reason)).0 += times;
+        }
+        for (mine, (sum, n)) in self.scores.iter_mut().zip(other.scores) {
+            mine.0 += sum;
+            mine.1 += n;
+        }
+        for (mine, theirs) in self.unmeasured.iter_mut().zip(other.unmeasured) {
+            if mine.is_empty() {
+                *mine = theirs;
+            }
+        }
+        if let Some((why, n)) = other.missing {
+            let before = self.missing.as_ref().map_or(0, |(_, n)| *n);
+            self.miss(why);
+            if let Some((_, all)) = &mut self.missing {
+                *all = before + n;
+            }
+        }
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.latencies.extend(other.latencies);
     }
 
     /// Mean of a measure over the repeats.

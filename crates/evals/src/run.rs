@@ -12,12 +12,12 @@ use crate::judge::{self, Judge};
 use crate::load::Loaded;
 use crate::outsiders::{Outsiders, Said};
 use crate::row::{ArmRow, CaseRow, judge};
+use crate::stop::{Watch, after_round};
 use crate::subject::{Cause, NoAnswer, Subject};
 use crate::worse::{Example, compare};
-use analysis::compare::sequence::Sequence;
 use analysis::experiment::random::Random;
 use checks::score::{Prepared, consistency, prepare};
-use domain::suite::{Answer, Case, Check, Metric};
+use domain::suite::{Answer, Case, Check, Metric, ScoreRule, SuiteKind};
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub struct Options {
     pub repeats: Option<u32>,
     /// Only these cases.
     pub only: Option<BTreeSet<String>>,
-    /// Stop as soon as the rule on kept checks is decided.
+    /// Stop as soon as every rule is decided.
     pub stop_early: bool,
     /// Keep answers of cases that are as good as production's too.
     pub details: bool,
@@ -78,11 +78,13 @@ pub struct Progress {
 pub struct SuiteRun {
     /// One for each case that counts, in the suite's order.
     pub rows: Vec<CaseRow>,
-    /// Repeats of each case.
+    /// Repeats of each case that were asked.
     pub repeats: u32,
+    /// Repeats that were to be asked.
+    pub planned: u32,
     /// Cases the suite has for this run.
     pub cases: usize,
-    /// True if it stopped because the rule was decided.
+    /// True if it stopped because every rule was decided.
     pub stopped_early: bool,
     /// True if every case is wanted with its texts.
     pub details: bool,
@@ -94,6 +96,8 @@ type Asked = Result<Answer, NoAnswer>;
 struct Work {
     suite: Suite,
     asker: Arc<Asker>,
+    /// The first repeat of the round, and how many it has.
+    from: u32,
     repeats: u32,
     refuses: Option<Prepared>,
     details: bool,
@@ -106,12 +110,72 @@ pub async fn run(
     options: &Options,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> SuiteRun {
-    let repeats = options.repeats.unwrap_or(suite.loaded.suite.repeats).max(1);
-    let order = order(&suite.loaded, options);
-    let window = asker.limits().concurrency.max(1);
-    let work =
-        Arc::new(Work { suite, asker, repeats, refuses: refusal(), details: options.details });
-    let mut done = Done::new(order.len(), options.details);
+    let planned = options.repeats.unwrap_or(suite.loaded.suite.repeats).max(1);
+    let stop = may_stop(&suite.loaded, options);
+    let order = order(&suite.loaded, stop && planned == 1);
+    let order: Vec<usize> =
+        order.into_iter().filter(|i| wanted(&suite.loaded, options, *i)).collect();
+    // Whoever may stop asks every case once before any is asked again.
+    let (rounds, each) = if stop { (planned, 1) } else { (1, planned) };
+    let of = order.len() * rounds as usize;
+    let mut all: Option<Done> = None;
+    let (mut repeats, mut stopped, mut cases) = (0, false, None);
+    for round in 0..rounds {
+        let (from, details) = (round * each, options.details);
+        let (of_round, asker) = (suite.clone(), asker.clone());
+        let work =
+            Work { suite: of_round, asker, from, repeats: each, refuses: refusal(), details };
+        let before = order.len() * round as usize;
+        let show = |at: Progress| progress(Progress { done: before + at.done, of });
+        let (done, at) = asked(Arc::new(work), &order, stop && planned == 1, &show).await;
+        let hopeless = done.hopeless;
+        let all = match &mut all {
+            Some(all) => {
+                all.join(done, &suite.loaded);
+                all
+            }
+            None => all.insert(done),
+        };
+        repeats += each;
+        cases = at;
+        stopped = at.is_some();
+        if stop && repeats < planned {
+            let rows = all.rows.iter().flatten();
+            let compared = suite.production.is_some();
+            stopped = after_round(&suite.loaded, rows, compared, planned).is_some();
+        }
+        if stopped || hopeless {
+            break;
+        }
+    }
+    let done = all.unwrap_or_else(|| Done::new(0, options.details));
+    SuiteRun { planned, stopped_early: stopped, ..done.finish(cases, repeats, order.len()) }
+}
+
+/// True if a run may stop before its end: cases that failed in production are
+/// always all asked, so are cases somebody named, and all repeats where they are
+/// compared with each other.
+fn may_stop(loaded: &Loaded, options: &Options) -> bool {
+    let compared = |rule: &ScoreRule| rule.metric == Metric::Consistency;
+    options.stop_early
+        && options.only.is_none()
+        && loaded.suite.kind != SuiteKind::Danger
+        && !loaded.suite.scores.iter().any(compared)
+}
+
+/// Asks every case for the repeats of a round, and with `watched` until every
+/// rule is decided: then the number of cases after which that was so.
+async fn asked(
+    work: Arc<Work>,
+    order: &[usize],
+    watched: bool,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> (Done, Option<usize>) {
+    let window = work.asker.limits().concurrency.max(1);
+    let mut done = Done::new(order.len(), work.details);
+    if watched {
+        done.watch = Some(Watch::new(&work.suite.loaded, work.suite.production.is_some()));
+    }
     let mut tasks: JoinSet<(usize, CaseRow, Option<Example>)> = JoinSet::new();
     let mut next = 0;
     let mut stopped = None;
@@ -131,22 +195,24 @@ pub async fn run(
             done.put(place, row, example);
         }
         progress(Progress { done: done.count, of: order.len() });
-        if options.stop_early {
-            stopped = done.decided(&work.suite.loaded);
-        }
+        stopped = done.decided();
     }
     tasks.abort_all();
-    done.finish(stopped, repeats, order.len())
+    (done, stopped)
+}
+
+/// True if a case is to be asked.
+fn wanted(loaded: &Loaded, options: &Options, i: usize) -> bool {
+    match (&options.only, loaded.cases.get(i)) {
+        (Some(only), Some(case)) => only.contains(&case.id),
+        _ => true,
+    }
 }
 
 /// Places of the cases, in the order in which they are asked.
-fn order(loaded: &Loaded, options: &Options) -> Vec<usize> {
-    let wanted = |i: &usize| match (&options.only, loaded.cases.get(*i)) {
-        (Some(only), Some(case)) => only.contains(&case.id),
-        _ => true,
-    };
-    let mut order: Vec<usize> = (0..loaded.cases.len()).filter(wanted).collect();
-    if options.stop_early {
+fn order(loaded: &Loaded, shuffled: bool) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..loaded.cases.len()).collect();
+    if shuffled {
         // Only an order that does not depend on answers may be stopped anywhere.
         let mut random = Random::new(loaded.suite.seed, SHUFFLE);
         for i in (1..order.len()).rev() {
@@ -170,10 +236,9 @@ struct Done {
     examples: BTreeMap<usize, Example>,
     texts: Option<Texts>,
     count: usize,
-    /// Cases done without a gap from the start, and how many of them were seen.
+    /// Cases done without a gap from the start.
     prefix: usize,
-    sequence: Option<Sequence>,
-    broken: bool,
+    watch: Option<Watch>,
     hopeless: bool,
 }
 
@@ -185,8 +250,7 @@ impl Done {
             texts: details.then(Texts::default),
             count: 0,
             prefix: 0,
-            sequence: None,
-            broken: false,
+            watch: None,
             hopeless: false,
         }
     }
@@ -211,27 +275,36 @@ impl Done {
         }
     }
 
-    /// The number of cases after which the rule was decided, if it is. Looks
+    /// The number of cases after which every rule was decided, if it is. Looks
     /// stand on a fixed grid of cases, so the end does not depend on arrival.
-    fn decided(&mut self, loaded: &Loaded) -> Option<usize> {
-        let confidence = loaded.suite.confidence.0;
-        let wanted = loaded.suite.pass.map_or(1.0, |pass| pass.at_least.0);
+    fn decided(&mut self) -> Option<usize> {
+        let watch = self.watch.as_mut()?;
         while let Some(Some(row)) = self.rows.get(self.prefix) {
-            let kept = f64::from(row.candidate.kept) / f64::from(row.candidate.asked.max(1));
-            let sequence = self.sequence.get_or_insert_with(|| Sequence::new(confidence));
-            sequence.push(kept);
+            watch.push(row);
             self.prefix += 1;
-            self.broken |= kept < 1.0;
-            if self.prefix.is_multiple_of(LOOK_EVERY) {
-                let interval = sequence.interval();
-                // A rule of "all" is decided by the first broken check.
-                let all_lost = wanted >= 1.0 && self.broken;
-                if all_lost || interval.high < wanted || interval.low >= wanted {
-                    return Some(self.prefix);
-                }
+            if self.prefix.is_multiple_of(LOOK_EVERY) && watch.settled().is_some() {
+                return Some(self.prefix);
             }
         }
         None
+    }
+
+    /// Adds a later round of the same cases. A case that has no row in one has
+    /// none: half of it would be compared with the whole of others.
+    fn join(&mut self, later: Self, loaded: &Loaded) {
+        for (mine, theirs) in self.rows.iter_mut().zip(later.rows) {
+            *mine = match (mine.take(), theirs) {
+                (Some(mine), Some(theirs)) => Some(mine.join(theirs, &loaded.suite.scores)),
+                _ => None,
+            };
+        }
+        for (index, example) in later.examples {
+            self.examples.entry(index).or_insert(example);
+        }
+        while self.examples.len() > EXAMPLES {
+            self.examples.pop_last();
+        }
+        self.hopeless |= later.hopeless;
     }
 
     fn finish(mut self, stopped: Option<usize>, repeats: u32, cases: usize) -> SuiteRun {
@@ -245,6 +318,7 @@ impl Done {
         SuiteRun {
             rows,
             repeats,
+            planned: repeats,
             cases,
             stopped_early: stopped.is_some(),
             details: self.texts.is_some(),
@@ -324,7 +398,8 @@ impl Work {
         for (i, judge) in &self.suite.judges {
             for (repeat, answer) in ours.iter().enumerate() {
                 let Ok(answer) = answer else { continue };
-                let id = format!("{}/{}/{repeat}", self.suite.loaded.name, case.id);
+                let number = self.from as usize + repeat;
+                let id = format!("{}/{}/{number}", self.suite.loaded.name, case.id);
                 let other = theirs.as_ref().and_then(|(all, _)| all.get(repeat)?.as_ref().ok());
                 let about = (id.as_str(), input.as_str(), self.suite.loaded.suite.seed);
                 let other = other.map(|answer| answer.text.as_str());
@@ -349,7 +424,7 @@ impl Work {
     ) -> Vec<Result<Answer, NoAnswer>> {
         let loaded = &self.suite.loaded;
         let Some(case) = loaded.cases.get(index) else { return Vec::new() };
-        let asked = (0..self.repeats).map(async |repeat| {
+        let asked = (self.from..self.from + self.repeats).map(async |repeat| {
             let suite = loaded.name.as_str();
             let question = Question { suite, case, repeat, seed: loaded.suite.seed };
             self.asker.ask(subject, journal, &question).await

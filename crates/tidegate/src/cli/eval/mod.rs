@@ -85,7 +85,7 @@ pub struct RunArgs {
     /// Only the cases that failed in the last run
     #[arg(long, value_enum, value_name = "WHICH")]
     only: Option<Only>,
-    /// Stop a suite as soon as its rule on kept checks is decided
+    /// Stop a suite as soon as every rule is decided: between repeats, or between cases
     #[arg(long)]
     stop_early: bool,
     /// Requests a month, for the forecast of what they cost
