@@ -14,7 +14,8 @@
 //! - [`compare`]: what an evaluation suite proves, beside production,
 //! - [`floor`] and [`power`]: what a rollout could detect, before it starts,
 //! - [`forecast`]: what is still to be spent, from what was,
-//! - [`cells`] and [`sketch`]: what gateways count per second.
+//! - [`cells`] and [`sketch`]: what gateways count per second,
+//! - [`spend`]: what a month will cost.
 
 #![cfg_attr(
     test,
@@ -35,6 +36,7 @@ mod observe;
 pub mod outcome;
 pub mod power;
 pub mod sketch;
+pub mod spend;
 #[cfg(test)]
 mod tails;
 pub mod watch;

@@ -8,6 +8,7 @@ use crate::problem::ApiError;
 use axum::extract::State;
 use control::editor::{DraftView, FilesView, ModelView, NewDraft};
 use control::gates::preview::{CheckView, NewCheck};
+use control::gates::tries::{NewTry, TryOffer, TryView};
 use control::inbox::InboxItem;
 use control::views::Page;
 use domain::ids::AppName;
@@ -73,4 +74,22 @@ pub(crate) async fn drop_draft(
 ) -> Result<StatusCode, ApiError> {
     api.control.drop_draft(&caller, &app, expected).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What can be tried, and how often still.
+pub(crate) async fn try_offer(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(app): Path<AppName>,
+) -> Answer<TryOffer> {
+    answer(api.control.try_offer(&caller, &app).await)
+}
+
+pub(crate) async fn try_edits(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(app): Path<AppName>,
+    Body(new): Body<NewTry>,
+) -> Answer<TryView> {
+    answer(api.control.try_edits(&caller, &app, new).await)
 }

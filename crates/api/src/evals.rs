@@ -1,10 +1,12 @@
 //! `/api/v1/changes/{id}/evals` and `/api/v1/apps/{app}/evaluation`.
 
 use crate::Api;
-use crate::extract::{Answer, Params, Path, Signed, answer};
+use crate::extract::{Answer, Body, Params, Path, Signed, answer};
 use axum::extract::State;
 use control::evals::{CaseQuery, CasesView, EvalReport, Filter};
+use control::marks::{MarkView, NewMark};
 use control::scheduled::ScheduledView;
+use control::views::Page;
 use domain::ids::{AppName, ChangeId};
 use serde::Deserialize;
 
@@ -42,4 +44,22 @@ pub(crate) async fn scheduled(
     Path(app): Path<AppName>,
 ) -> Answer<ScheduledView> {
     answer(api.control.scheduled_run(&caller, &app).await)
+}
+
+pub(crate) async fn mark(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<ChangeId>,
+    Body(new): Body<NewMark>,
+) -> Answer<MarkView> {
+    answer(api.control.mark_case(&caller, id, new).await)
+}
+
+pub(crate) async fn marks(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<ChangeId>,
+) -> Answer<Page<MarkView>> {
+    let items = api.control.marks(&caller, id).await?;
+    answer(Ok(Page { items, next: None }))
 }

@@ -29,6 +29,7 @@
 mod apps;
 mod audit;
 mod changes;
+mod costs;
 mod editor;
 mod emergency;
 mod evals;
@@ -40,6 +41,7 @@ mod health;
 mod incidents;
 mod installation;
 mod internal;
+mod kpis;
 mod layer;
 mod lists;
 mod log;
@@ -135,6 +137,8 @@ fn resources() -> Table {
         .get("/apps/{app}/call", apps::call)
         .get("/apps/{app}/files", editor::files)
         .post("/apps/{app}/check", editor::check)
+        .get("/apps/{app}/try", editor::try_offer)
+        .post("/apps/{app}/try", editor::try_edits)
         .post("/apps/{app}/danger", apps::add_danger)
         .get("/apps/{app}/plan", plan::get)
         .post("/apps/{app}/plan", plan::ask)
@@ -147,6 +151,9 @@ fn resources() -> Table {
         .get("/changes/{id}/evals", evals::report)
         .get("/changes/{id}/evals/cases", evals::cases)
         .get("/apps/{app}/evaluation", evals::scheduled)
+        .post("/changes/{id}/evals/cases/mark", evals::mark)
+        .get("/changes/{id}/evals/marks", evals::marks)
+        .get("/changes/{id}/evidence", releases::change_evidence)
         .get("/changes/{id}/preview", previews::get)
         .post("/changes/{id}/preview", previews::start)
         .delete("/changes/{id}/preview", previews::stop)
@@ -167,6 +174,7 @@ fn resources() -> Table {
         .get("/releases", releases::list)
         .get("/releases/{id}", releases::get)
         .get("/releases/{id}/bom", releases::bom)
+        .get("/releases/{id}/evidence", releases::evidence)
         .post("/releases/{id}/clear", releases::clear)
         .get("/incidents", incidents::list)
         .get("/incidents/{id}", incidents::get)
@@ -183,6 +191,9 @@ fn resources() -> Table {
         .post("/notifications/deliveries/{id}/redeliver", notifications::redeliver)
         .get("/notifications/preferences", notifications::preferences)
         .put("/notifications/preferences", notifications::set_preferences)
+        .get("/costs", costs::get)
+        .get("/kpis", kpis::get)
+        .get("/kpis.csv", kpis::csv)
         .get("/people", people::list)
         .post("/people", people::put)
         .put("/people/{id}/password", session::set_password)

@@ -6,10 +6,11 @@ use crate::problem::ApiError;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use control::listing::ListQuery;
+use control::packages::Package;
 use control::releases::Only;
 use control::views::{Page, ReleaseView};
-use domain::ids::AppName;
-use http::header::CONTENT_TYPE;
+use domain::ids::{AppName, ChangeId};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 
 /// Which releases are wanted.
@@ -49,6 +50,35 @@ pub(crate) async fn bom(
 ) -> Result<Response, ApiError> {
     let bom = api.control.release_bom(&caller, &id).await?;
     Ok(([(CONTENT_TYPE, domain::bom::MEDIA_TYPE)], bom.to_string()).into_response())
+}
+
+/// `GET /releases/{id}/evidence`: a signed package (`docs/evidence.md`).
+pub(crate) async fn evidence(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    Ok(download(api.control.release_evidence(&caller, &id).await?))
+}
+
+/// `GET /changes/{id}/evidence`.
+pub(crate) async fn change_evidence(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    Path(id): Path<ChangeId>,
+) -> Result<Response, ApiError> {
+    Ok(download(api.control.change_evidence(&caller, id).await?))
+}
+
+fn download(package: Package) -> Response {
+    // Names are ids, which need no quoting.
+    let disposition = format!("attachment; filename=\"{}\"", package.name);
+    let headers = [
+        (CONTENT_TYPE, "application/zip".to_owned()),
+        (CONTENT_DISPOSITION, disposition),
+        (CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (headers, package.bytes).into_response()
 }
 
 pub(crate) async fn get(

@@ -138,6 +138,37 @@ impl Control {
         variables: Map<String, Value>,
         mut checks: Vec<Check>,
     ) -> Result<Case, Problem> {
+        let (variables, messages, answer) = self.ask_again(app, id, variables).await?;
+        if checks.is_empty() {
+            let bad = answer.filter(|answer| !answer.trim().is_empty());
+            checks.extend(bad.map(|answer| Check::NotContains(vec![answer])));
+        }
+        if checks.is_empty() {
+            return Err(invalid(
+                "no_check",
+                &format!("nothing says what a good answer to {id} keeps, and its own was not kept"),
+                "send `checks`, for example `[{\"contains\": \"order\"}]`",
+                "checks",
+            ));
+        }
+        Ok(Case {
+            id: id.to_string(),
+            variables,
+            messages,
+            checks,
+            tags: vec!["production".to_owned()],
+            ..Case::default()
+        })
+    }
+
+    /// What a request came with, as far as its kept prompt shows it and with these
+    /// variables besides, and its answer.
+    pub(crate) async fn ask_again(
+        &self,
+        app: &AppName,
+        id: &RequestId,
+        variables: Map<String, Value>,
+    ) -> Result<(Map<String, Value>, Vec<Value>, Option<String>), Problem> {
         let records = self.store.request(id).await?;
         let served = records.into_iter().find(|r| r.arm != Arm::Shadow && r.app == *app);
         let served = served.ok_or_else(|| crate::not_found("request", id.as_str()))?;
@@ -162,26 +193,7 @@ impl Control {
                 "variables",
             ));
         }
-        if checks.is_empty() {
-            let bad = served.answer.filter(|answer| !answer.trim().is_empty());
-            checks.extend(bad.map(|answer| Check::NotContains(vec![answer])));
-        }
-        if checks.is_empty() {
-            return Err(invalid(
-                "no_check",
-                &format!("nothing says what a good answer to {id} keeps, and its own was not kept"),
-                "send `checks`, for example `[{\"contains\": \"order\"}]`",
-                "checks",
-            ));
-        }
-        Ok(Case {
-            id: id.to_string(),
-            variables: all,
-            messages: found.messages,
-            checks,
-            tags: vec!["production".to_owned()],
-            ..Case::default()
-        })
+        Ok((all, found.messages, served.answer))
     }
 }
 

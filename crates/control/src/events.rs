@@ -161,6 +161,9 @@ fn topics_of(object: &TouchedObject, said: bool) -> Vec<(String, bool)> {
     let mut topics = match object.kind {
         Kind::Change => vec![(format!("change:{id}"), true), list("changes"), list("inbox")],
         Kind::Preview => vec![(format!("change:{id}"), false)],
+        Kind::Mark => {
+            object.parent.iter().map(|change| (format!("change:{change}"), false)).collect()
+        }
         Kind::Rollout => {
             let mut topics = vec![(format!("rollout:{id}"), true), list("rollouts")];
             if said {
@@ -190,7 +193,8 @@ fn topics_of(object: &TouchedObject, said: bool) -> Vec<(String, bool)> {
         | Kind::Password
         | Kind::SignInCode
         | Kind::SignOn
-        | Kind::Once => Vec::new(),
+        | Kind::Once
+        | Kind::Tries => Vec::new(),
     };
     let quiet = matches!(object.kind, Kind::Rollout | Kind::Draft | Kind::App) && !said;
     topics.extend(app.filter(|_| !quiet));

@@ -14,6 +14,7 @@ pub(crate) mod paid;
 pub mod preview;
 mod signals;
 pub(crate) mod suites;
+pub mod tries;
 
 use crate::experiments::gate::{Beside, answers, variants_gate};
 use crate::facts::Known;

@@ -25,7 +25,9 @@
 //! - [`notify`]: telling people;
 //! - [`editor`], [`inbox`], [`series`]: what pages need beside the records;
 //! - [`events`]: what moved, for pages that are open;
-//! - [`why`], [`log`], [`listing`]: what people read.
+//! - [`costs`]: what answers cost; [`kpis`] and [`marks`]: how well all of it works;
+//! - [`why`], [`log`], [`listing`]: what people read; [`packages`]: what they take
+//!   away as evidence.
 //!
 //! What must stay true:
 //! - a command is acknowledged only when it is durable and audited: every
@@ -45,6 +47,7 @@ pub mod breakglass;
 mod bump;
 pub mod caller;
 pub mod changes;
+pub mod costs;
 pub mod danger;
 pub mod editor;
 mod effects;
@@ -63,12 +66,15 @@ pub mod inbox;
 mod incidents;
 mod init;
 mod journal;
+pub mod kpis;
 pub mod keys;
 pub mod labels;
 pub mod listing;
 pub mod log;
+pub mod marks;
 pub mod notify;
 pub mod once;
+pub mod packages;
 pub mod people;
 pub mod plan;
 mod policies;
@@ -152,6 +158,10 @@ pub struct Control {
     pub(crate) published: watch::Sender<Option<Arc<Published>>>,
     pub(crate) gateways: std::sync::Mutex<BTreeMap<(GatewayName, u64), telemetry::Seen>>,
     pub(crate) signing_log: Mutex<()>,
+    /// One evidence package is made at a time.
+    pub(crate) packing: Mutex<()>,
+    /// So many tries ask models at once.
+    pub(crate) trying: tokio::sync::Semaphore,
     /// A gateway took up another snapshot.
     pub(crate) heard: Notify,
     /// Wakes the loop of [`reconcile`].
@@ -217,6 +227,8 @@ impl Control {
             published: watch::channel(None).0,
             gateways: std::sync::Mutex::new(BTreeMap::new()),
             signing_log: Mutex::new(()),
+            packing: Mutex::new(()),
+            trying: tokio::sync::Semaphore::new(gates::tries::MAX_AT_ONCE),
             heard: Notify::new(),
             wake: Notify::new(),
             wake_payer: Notify::new(),

@@ -10,6 +10,7 @@ use domain::merkle;
 use domain::note::{open_checkpoint, sign_checkpoint};
 use domain::params;
 use domain::sentence::Sentence;
+use domain::tlog_proof::TlogProof;
 use store::{AuditQuery, LogError};
 
 /// Entries read at a time when the whole log is checked.
@@ -92,14 +93,7 @@ impl Control {
             ));
         }
         let hashes = self.store.inclusion(index, size).await.map_err(log_failed)?;
-        let mut text = format!("c2sp.org/tlog-proof@v1\nindex {index}\n");
-        for hash in hashes {
-            text.push_str(&STANDARD.encode(hash));
-            text.push('\n');
-        }
-        text.push('\n');
-        text.push_str(&note);
-        Ok(text)
+        Ok(TlogProof { index, hashes, checkpoint: note }.text())
     }
 
     /// Recomputes the whole tree from the entries and checks the checkpoint

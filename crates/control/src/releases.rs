@@ -175,7 +175,7 @@ impl Control {
         release_view(self, &record).await
     }
 
-    async fn find_release(&self, text: &str) -> Result<ReleaseId, Problem> {
+    pub(crate) async fn find_release(&self, text: &str) -> Result<ReleaseId, Problem> {
         if let Ok(id) = text.parse() {
             return Ok(id);
         }

@@ -123,7 +123,7 @@ impl Control {
 }
 
 /// Unified diffs of the contents that differ, by kind of component.
-fn texts(before: &ReleaseRecord, after: &ReleaseRecord) -> BTreeMap<String, String> {
+pub(crate) fn texts(before: &ReleaseRecord, after: &ReleaseRecord) -> BTreeMap<String, String> {
     diff(&before.manifest, &after.manifest)
         .into_iter()
         .filter(|d| !d.same())

@@ -67,6 +67,16 @@ pub enum DsseError {
     },
 }
 
+impl Envelope {
+    /// True if payload and signatures are in the usual alphabet, as [`sign`]
+    /// writes them: then two envelopes of one meaning are one text.
+    pub fn is_written_plainly(&self, payload: &[u8]) -> bool {
+        let plainly = |text: &str, bytes: &[u8]| STANDARD.encode(bytes) == text;
+        plainly(&self.payload, payload)
+            && self.signatures.iter().all(|s| decode(&s.sig).is_some_and(|b| plainly(&s.sig, &b)))
+    }
+}
+
 /// The bytes a signature covers: `DSSEv1 <len> <type> <len> <payload>`.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut bytes =

@@ -76,6 +76,19 @@ impl Db {
         Ok(Writing { turn, connection })
     }
 
+    /// Writes a whole, consistent copy of the file, as of now, to a place where
+    /// there is none.
+    pub(crate) async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        // On a connection of its own: readers may not write, and the writer is
+        // for transactions, in which SQLite copies nothing.
+        let mut connection = self.options.connect().await?;
+        sqlx::query("VACUUM INTO ?")
+            .bind(file.to_string_lossy().into_owned())
+            .execute(&mut connection)
+            .await?;
+        Ok(connection.close().await?)
+    }
+
     /// Ends all connections and folds the write-ahead log into the file.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;

@@ -52,6 +52,6 @@ pub use open::{Claim, Store};
 pub use telemetry::{
     DayUse, DrawnOutcome, FEEDBACK_PATIENCE, Ingested, JudgedAnswer, KnownOutcome, LOOK_LAG,
     MAX_EXTERNAL_SAMPLES, MAX_OUTCOMES_PER_SECOND, MAX_WAITING_FEEDBACK, Measured, OutcomePlace,
-    PreviewUsage, RATE_WINDOW, RequestQuery, SLACK, Statement, StatementQuery,
+    PreviewUsage, RATE_WINDOW, RequestQuery, SLACK, Spend, Statement, StatementQuery, TRY,
 };
 pub use tx::{NewEffect, Tx};

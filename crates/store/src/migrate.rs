@@ -25,6 +25,7 @@ pub(crate) const TELEMETRY: Migrations = &[
     include_str!("../migrations/telemetry/0004_answers.sql"),
     include_str!("../migrations/telemetry/0005_experiments.sql"),
     include_str!("../migrations/telemetry/0006_schema_failures.sql"),
+    include_str!("../migrations/telemetry/0007_spend.sql"),
 ];
 
 /// What is found in a file before anything is done to it.

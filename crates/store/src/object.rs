@@ -74,6 +74,10 @@ pub enum Kind {
     Delivery,
     /// How a person wants to be told; its id is the person's.
     Preferences,
+    /// What somebody said of a case of a change; its parent is the change.
+    Mark,
+    /// What somebody asked models while writing, by person and day.
+    Tries,
 }
 
 impl Kind {
@@ -104,6 +108,8 @@ impl Kind {
             Self::Channel => "channel",
             Self::Delivery => "delivery",
             Self::Preferences => "preferences",
+            Self::Mark => "mark",
+            Self::Tries => "tries",
         }
     }
 }

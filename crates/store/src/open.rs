@@ -82,6 +82,15 @@ impl Store {
         let _only_one = self.listener.set(Box::new(listener)).is_ok();
     }
 
+    /// Writes a copy of the state, as of now, to a file that is not there yet;
+    /// whoever writes meanwhile is not kept waiting.
+    ///
+    /// # Errors
+    /// The store's; the file is there already.
+    pub async fn copy_state(&self, file: &Path) -> Result<(), StoreError> {
+        self.state.copy_to(file).await
+    }
+
     /// Closes all connections. Not needed for durability; it leaves tidy files.
     ///
     /// # Errors

@@ -53,10 +53,14 @@ fn samples(method: &str, path: &str, content: &str) -> Vec<(&'static str, Value)
         ("GET" | "DELETE", _) => one(json!({})),
         ("PUT", "/drafts/{app}") => one(json!({"why": WHY})),
         ("POST", "/apps/{app}/actions") => one(act("nothing")),
-        ("POST", "/apps/{app}/check" | "/apps/{app}/plan") => one(json!({})),
+        ("POST", "/apps/{app}/check" | "/apps/{app}/plan" | "/apps/{app}/try") => one(json!({})),
         ("POST", "/apps/{app}/danger") => {
             one(json!({"request": "req_aaaaaaaaaaaaaaaaaaaaaaaa", "why": WHY}))
         }
+        ("POST", "/changes/{id}/evals/cases/mark") => vec![(
+            "another's",
+            json!({"suite": "s", "case": "c", "mark": "not_worse", "reason": WHY}),
+        )],
         ("POST", "/changes/{id}/preview") => vec![("another's", json!({"hours": 1_000_000}))],
         ("POST", "/changes") => one(json!({"app": "nothing", "why": WHY})),
         ("PATCH", "/changes/{id}") => one(json!({"edits": []})),

@@ -168,6 +168,10 @@ fn operation(op: &Op<'_>) -> Value {
     let (status, answer) = match op.answer {
         "none" => ("204", json!({"description": "Done."})),
         "text" => ("200", content("text/plain", &json!({"type": "string"}))),
+        "zip" => {
+            ("200", content("application/zip", &json!({"type": "string", "format": "binary"})))
+        }
+        "csv" => ("200", content("text/csv", &json!({"type": "string"}))),
         "jsonl" => ("200", content("application/jsonl", &json!({"type": "string"}))),
         "events" => ("200", content("text/event-stream", &json!({"type": "string"}))),
         kind => {

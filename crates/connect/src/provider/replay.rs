@@ -53,9 +53,14 @@ impl Recordings {
         Ok(Self(models))
     }
 
-    /// The recording of a model under this key.
+    /// The recording of a model under this key; if there is none, the one for
+    /// whatever follows the last `/` of it: `t-001/*` answers `t-001/1.3.0`.
     pub fn find(&self, model: &str, key: &str) -> Option<&Recording> {
-        self.0.get(model)?.get(key)
+        let recordings = self.0.get(model)?;
+        recordings.get(key).or_else(|| {
+            let (whose, _) = key.rsplit_once('/')?;
+            recordings.get(&format!("{whose}/*"))
+        })
     }
 
     /// The first recording of a model whose key begins so: to tell a recording

@@ -184,7 +184,7 @@ impl Control {
     }
 
     /// `main` with the edits on top, and the edited files that moved under them.
-    async fn overlaid(&self, new: NewCheck) -> Result<(Subject, Vec<String>), Problem> {
+    pub(super) async fn overlaid(&self, new: NewCheck) -> Result<(Subject, Vec<String>), Problem> {
         let bump = new.bump.as_deref().map(parse_bump).transpose()?;
         let begun = new.base.as_deref().map(str::parse::<CommitId>).transpose().map_err(|_| {
             invalid("bad_base", "`base` is no commit", "send the `base` you were given", "base")
@@ -260,7 +260,7 @@ fn asked(need: &Requirement, could: &[String]) -> String {
     format!("{role}: {who}. {reason}.")
 }
 
-fn refuse_large(new: &NewCheck) -> Result<(), Problem> {
+pub(super) fn refuse_large(new: &NewCheck) -> Result<(), Problem> {
     let text = new.files.values().flatten().map(String::len).sum::<usize>();
     if new.files.len() > MAX_FILES {
         let hint = "check fewer at a time";

@@ -1,7 +1,7 @@
 //! Taking in a batch: at least once delivered, exactly once counted.
 
 use super::outcomes::Intake;
-use super::{cells, feedback, requests};
+use super::{cells, feedback, requests, spend};
 use crate::{Store, StoreError};
 use analysis::Batch;
 use domain::units::Timestamp;
@@ -69,6 +69,7 @@ async fn take_in(
         done.records += new;
         if new > 0 {
             counted.outcomes.answer(connection, record).await?;
+            spend::count_preview(connection, record).await?;
         }
     }
     feedback::retry(connection, now, &mut counted, &mut done).await?;
@@ -79,6 +80,7 @@ async fn take_in(
     done.outcomes_thinned = outcomes.close(connection).await?;
     for (key, cell) in counted.iter() {
         cells::merge(connection, key, cell).await?;
+        spend::count(connection, key, cell).await?;
         done.cells += 1;
     }
     ship(connection, batch, now).await?;

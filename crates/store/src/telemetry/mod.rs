@@ -14,6 +14,7 @@ mod feedback;
 mod ingest;
 pub(crate) mod outcomes;
 mod requests;
+mod spend;
 mod statements;
 
 pub use cells::DayUse;
@@ -25,6 +26,7 @@ pub use outcomes::{
     RATE_WINDOW, SLACK,
 };
 pub use requests::{PreviewUsage, RequestQuery};
+pub use spend::{Spend, TRY};
 pub use statements::{JudgedAnswer, Statement, StatementQuery};
 
 use crate::StoreError;

@@ -2,7 +2,7 @@
 //!
 //! One file per noun. A command asks the server, prints what it says, and ends
 //! with a status scripts can tell apart; it takes no decision of its own, with
-//! one exception: `audit verify` trusts nothing the server says.
+//! one exception: `audit verify` and `evidence verify` trust nothing a server says.
 
 pub mod app;
 mod audit;
@@ -10,9 +10,11 @@ mod backtest;
 mod change;
 pub mod client;
 mod context;
+mod cost;
 mod danger;
 mod edits;
 mod eval;
+mod evidence;
 mod experiment;
 mod export;
 pub mod failure;
@@ -26,6 +28,7 @@ mod help;
 mod hook;
 mod incident;
 mod init;
+mod kpi;
 mod login;
 mod notification;
 pub mod output;
@@ -124,6 +127,13 @@ enum Command {
     /// Who is told of what, and how
     #[command(subcommand)]
     Notification(notification::Notification),
+    /// What answers cost: this month, by app and model, and what releases changed
+    Cost(cost::Cost),
+    /// Key figures: speed, rollbacks, and mistakes of the checks
+    Kpi(kpi::Kpi),
+    /// Evidence: the signed story of a release or a change, for people outside
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
     /// People and their roles
     #[command(subcommand)]
     Person(person::Person),
@@ -169,6 +179,9 @@ impl Command {
             return verb.is_local();
         }
         if let Self::Experiment(verb) = self {
+            return verb.is_local();
+        }
+        if let Self::Evidence(verb) = self {
             return verb.is_local();
         }
         matches!(
@@ -252,6 +265,9 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Incident(verb) => incident::run(&run, verb).await,
         Command::Audit(verb) => audit::run(&run, verb).await,
         Command::Notification(verb) => notification::run(&run, verb).await,
+        Command::Cost(args) => cost::run(&run, args).await,
+        Command::Kpi(args) => kpi::run(&run, args).await,
+        Command::Evidence(verb) => evidence::run(&run, verb).await,
         Command::Person(verb) => person::run(&run, verb).await,
         Command::Token(verb) => token::run(&run, verb).await,
         Command::Git(verb) => git::run(&run, verb).await,

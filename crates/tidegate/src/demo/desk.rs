@@ -86,7 +86,7 @@ impl Desk {
         let kept = Arc::clone(&diary);
         let work = tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(1) / RATE);
-            let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+            let mut dice = Dice::new();
             loop {
                 every.tick().await;
                 let reader = dice.roll(READERS);
@@ -195,10 +195,16 @@ async fn send(
 }
 
 /// Numbers that look random and are the same in every demo (xorshift64).
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    /// From the beginning.
+    pub fn new() -> Self {
+        Self(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// The next roll.
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

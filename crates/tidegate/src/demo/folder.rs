@@ -60,6 +60,11 @@ impl Folder {
         self.0.join("clone")
     }
 
+    /// Where the copy of the state goes that somebody tampered with.
+    pub fn tampered(&self) -> PathBuf {
+        self.0.join("tampered")
+    }
+
     /// Where a person's token is kept for trying things by hand.
     pub fn token(&self, person: &str) -> PathBuf {
         self.0.join(format!("{person}.token"))

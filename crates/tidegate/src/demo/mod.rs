@@ -12,6 +12,7 @@ mod claims;
 mod content;
 mod desk;
 mod folder;
+mod gallery;
 mod people;
 mod server;
 mod story;
@@ -93,7 +94,13 @@ async fn tell(
     if args.exit {
         return Ok(if all { Exit::Ok } else { Exit::Failed });
     }
+    // More to look at; what was told is true without it.
+    let gallery = gallery::open(teller, server, &cast, folder).await;
+    if let Err(why) = &gallery {
+        teller.say(&format!("not all of it came about: {why}"));
+    }
     teller.stay(server, folder, &link(&cast).await?);
+    let _traffic = gallery.ok();
     std::future::pending().await
 }
 

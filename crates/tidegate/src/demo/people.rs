@@ -72,6 +72,17 @@ impl Cast {
     }
 }
 
+/// A token for programs of another app.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn app_token(server: &Server, app: &str) -> Result<String, DemoError> {
+    let app = app.parse().map_err(|e: domain::ids::InvalidId| DemoError::new(e.to_string()))?;
+    let token = NewToken { apps: [app].into(), ..token("its own program") };
+    let made: MadeToken = server.api(&server.admin_token).post("tokens", &token, None).await?;
+    Ok(made.secret)
+}
+
 fn token(note: &str) -> NewToken {
     NewToken {
         person: None,
