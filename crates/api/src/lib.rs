@@ -9,6 +9,7 @@
 //! | `/api/v1/…` | one file per resource: [`apps`], [`changes`], [`rollouts`], … |
 //! | `/log/…` | [`log`]: the audit log as C2SP `tlog-tiles`, public |
 //! | `/git/ops.git/…` | [`git`]: git's smart protocol |
+//! | `/forge/webhook` | [`forge`]: where a forge rings |
 //! | `/internal/v1/…` | [`internal`]: what gateways fetch and ship |
 //! | `/signin/{provider}` | [`sign_on`]: by a company's OpenID provider |
 //! | `/emergency` | [`emergency`]: the page that needs no JavaScript |
@@ -36,6 +37,7 @@ mod evals;
 mod events;
 mod experiments;
 mod extract;
+mod forge;
 mod git;
 mod health;
 mod incidents;
@@ -97,6 +99,7 @@ pub fn router(control: Arc<Control>, shutdown: watch::Receiver<bool>) -> Router 
         )
         .nest("/log", public_log())
         .route("/git/ops.git/{*path}", any(git::serve))
+        .route("/forge/webhook", post(forge::webhook))
         .nest("/internal/v1", for_gateways())
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

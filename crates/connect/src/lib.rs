@@ -2,6 +2,7 @@
 //! metrics server.
 //!
 //! - [`classifier`]: what a classifier outside says of a text,
+//! - [`forge`]: pull requests and statuses at GitHub and Gitea,
 //! - [`guard`]: which addresses people may have messages sent to,
 //! - [`http`]: one pooled client for everything that dials out,
 //! - [`mail`], [`webhook`]: messages to people and their programs,
@@ -26,6 +27,7 @@
 
 pub mod classifier;
 pub mod embeddings;
+pub mod forge;
 pub mod guard;
 pub mod http;
 pub mod mail;

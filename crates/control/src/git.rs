@@ -172,6 +172,7 @@ impl Control {
             clone_url: self.url("git/ops.git"),
             drift: self.drift(&main).await?,
             pending: pending.into_iter().map(|e| e.key).collect(),
+            forge: self.forge_view().await?,
         })
     }
 

@@ -24,7 +24,7 @@ const MAX_EACH: u32 = 200;
 /// One thing that waits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InboxItem {
-    /// `approve`, `mend`, `decide`, `give_reason`, `look`, `undelivered`.
+    /// `approve`, `mend`, `decide`, `give_reason`, `look`, `undelivered`, `forge`.
     pub kind: &'static str,
     /// The app.
     pub app: AppName,
@@ -76,6 +76,9 @@ impl Control {
                     at: letter.done_at.unwrap_or(letter.created_at),
                 });
             }
+        }
+        if may(&caller.person.roles, Permission::Operate) {
+            items.extend(self.forge_item().await?);
         }
         items.sort_by_key(|item| std::cmp::Reverse(item.at));
         Ok(items)

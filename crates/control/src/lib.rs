@@ -22,7 +22,7 @@
 //! - [`once`]: what is sent twice is done once;
 //! - [`plan`]: what a rollout could detect, before it begins;
 //! - `forecast`: what a release would cost on the traffic there is;
-//! - [`notify`]: telling people;
+//! - [`notify`]: telling people; [`forge`]: pull requests elsewhere;
 //! - [`editor`], [`inbox`], [`series`]: what pages need beside the records;
 //! - [`events`]: what moved, for pages that are open;
 //! - [`costs`]: what answers cost; [`kpis`] and [`marks`]: how well all of it works;
@@ -59,6 +59,7 @@ pub mod export;
 mod external;
 mod facts;
 mod forecast;
+pub mod forge;
 pub mod gates;
 mod git;
 mod housekeeping;
@@ -179,6 +180,10 @@ pub struct Control {
     pub(crate) events: Arc<events::Events>,
     /// Entries of the audit log before this one were looked at for people to be told.
     pub(crate) notices_seen: std::sync::atomic::AtomicU64,
+    /// Rings when the forge called.
+    pub(crate) bell: Notify,
+    /// It rang since the last visit.
+    pub(crate) rung: std::sync::atomic::AtomicBool,
     /// What the last look saw: commits of the store and head of `main`.
     pub(crate) looked_at: std::sync::Mutex<Option<(u64, opsrepo::CommitId)>>,
 }
@@ -241,6 +246,8 @@ impl Control {
             used_states: sign_on::UsedStates::default(),
             events: Arc::clone(&events),
             notices_seen: std::sync::atomic::AtomicU64::new(0),
+            bell: Notify::new(),
+            rung: std::sync::atomic::AtomicBool::new(false),
             looked_at: std::sync::Mutex::new(None),
         });
         control.begin_telling().await?;

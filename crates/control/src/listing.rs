@@ -147,7 +147,9 @@ impl Control {
         let authors: BTreeSet<_> = doc.contributors.iter().chain([&doc.author]).cloned().collect();
         let missing = approval::missing(&doc.requirements, &doc.approvals, &authors, doc.content);
         let waiting = self.waiting_to_merge(&doc).await?;
+        let pull_request = self.pull_of(&doc).await?;
         Ok(ChangeView {
+            pull_request,
             asked: doc.asked().filter(|_| doc.state == ChangeState::NeedsFixes).cloned(),
             summary: change_summary(&doc, &missing, waiting),
             allowed_actions: change_actions(&doc, caller, &authors),

@@ -38,6 +38,7 @@ impl Control {
         tokio::task::spawn(Arc::clone(&self).keep_asking(shutdown.clone()));
         tokio::task::spawn(Arc::clone(&self).keep_paying(shutdown.clone()));
         tokio::task::spawn(Arc::clone(&self).keep_telling(shutdown.clone()));
+        tokio::task::spawn(Arc::clone(&self).keep_visiting(shutdown.clone()));
         Ok(tokio::task::spawn(async move {
             let _until_the_end = claim;
             while !*shutdown.borrow() {

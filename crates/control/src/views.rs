@@ -226,6 +226,9 @@ pub struct ChangeView {
     pub generation: Generation,
     /// Its page.
     pub url: String,
+    /// Its pull request, where there is a forge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<crate::forge::PullView>,
 }
 
 /// A rollout.
@@ -523,6 +526,9 @@ pub struct GitView {
     pub drift: Vec<Sentence>,
     /// Effects on git still under way.
     pub pending: Vec<String>,
+    /// How the forge does, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<crate::forge::ForgeView>,
 }
 
 /// A gateway as control sees it.

@@ -29,6 +29,7 @@ pub mod facts;
 pub mod fallback;
 pub mod feature;
 pub mod finding;
+pub mod forge;
 pub mod ids;
 pub mod incident;
 pub mod jcs;

@@ -49,7 +49,8 @@ pub use format::settings::{PaidEvals, Settings};
 pub use format::sign_on::{SignOnSpec, sign_on};
 pub use format::suite;
 pub use git::{
-    CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, Repo, RepoError,
+    CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, PushOut, RefUpdate, Remote, Repo,
+    RepoError,
 };
 pub use parse::parse;
 

@@ -39,6 +39,7 @@ pub fn concerns(action: &str) -> bool {
             | "incident.opened"
             | "incident.reason_overdue"
             | "git.needs_person"
+            | "forge.merged_there"
     ) || action.starts_with("budget.")
 }
 
@@ -71,6 +72,7 @@ pub fn decide(entry: &Entry, about: About<'_>, people: &[Person]) -> Option<Noti
             Some(opened(entry, incident, change, people))
         }
         ("incident.reason_overdue", About::Incident(incident, _)) => overdue(entry, incident),
+        ("forge.merged_there", About::Change(change)) => Some(merged_there(entry, change, people)),
         ("git.needs_person", about) => needs_person(entry, about, people),
         (action, _) if action.starts_with("budget.") => budget(entry, people),
         _ => None,
@@ -256,6 +258,22 @@ fn needs_person(entry: &Entry, about: About<'_>, people: &[Person]) -> Option<No
         cause: format!("git/{}", change.id),
         ..bare(entry, Event::Incident, change, what)
     })
+}
+
+fn merged_there(entry: &Entry, change: &Change, people: &[Person]) -> Notice {
+    let what = Sentence::render(
+        "merged_there",
+        "{title} was merged on the forge before it was approved here. Nothing moved: \
+         approvals are given here, and the forge's branch now differs.",
+        params! {"title" => change.title},
+    );
+    let mut told = change.authors();
+    told.extend(operators(people));
+    Notice {
+        told,
+        cause: format!("forge/{}", change.id),
+        ..bare(entry, Event::Incident, change, what)
+    }
 }
 
 /// Budgets have no record of their own here: the entry says it all.

@@ -14,6 +14,7 @@
 
 use super::{Fault, Format};
 use domain::classifier::{Classifier, KEY_PREFIX, MAX_TIMEOUT};
+use domain::forge::{FORGE_PREFIX, Forge};
 use domain::ids::EnvName;
 use domain::units::Span;
 use serde::Deserialize;
@@ -38,6 +39,9 @@ pub struct Settings {
     /// What the server itself may spend on evaluations; nothing if absent.
     #[serde(default)]
     pub evals: Option<PaidEvals>,
+    /// Where changes are shown as pull requests.
+    #[serde(default)]
+    pub forge: Option<Forge>,
 }
 
 /// Most calls under way at once.
@@ -111,6 +115,7 @@ impl Default for Settings {
             environments: only_production(),
             defaults: Defaults::default(),
             classifiers: BTreeMap::new(),
+            forge: None,
             evals: None,
         }
     }
@@ -141,6 +146,7 @@ impl Format for Settings {
                 format!("write one of: {}", names.join(", ")),
             ));
         }
+        faults.extend(self.forge.iter().flat_map(forge_faults));
         for (name, classifier) in &self.classifiers {
             faults.extend(classifier_faults(name, classifier));
         }
@@ -188,6 +194,57 @@ fn evals_faults(evals: &PaidEvals) -> Vec<Fault> {
             format!("a run every {every} is out of range"),
             format!("write `{MIN_EVERY}` to `{MAX_EVERY}`; `24h` is usual"),
         ));
+    }
+    faults
+}
+
+fn forge_faults(forge: &Forge) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let host = forge.url.split_once("://").filter(|(scheme, rest)| {
+        matches!(*scheme, "http" | "https")
+            && !rest.is_empty()
+            && !rest.starts_with('/')
+            && !rest.contains(['@', '?', '#', ' '])
+    });
+    if host.is_none() {
+        faults.push(Fault::new(
+            "forge.url",
+            "bad_address",
+            format!("`{}` is not where a forge could be", forge.url),
+            "write it like `https://github.com`, without a login",
+        ));
+    }
+    let word = |part: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)
+    };
+    if !forge.repo.split_once('/').is_some_and(|(owner, name)| word(owner) && word(name)) {
+        faults.push(Fault::new(
+            "forge.repo",
+            "bad_name",
+            format!("`{}` is no repository of a forge", forge.repo),
+            "write it like `OWNER/NAME`",
+        ));
+    }
+    if !forge.base.split('/').all(word) {
+        faults.push(Fault::new(
+            "forge.base",
+            "bad_name",
+            format!("`{}` is no branch", forge.base),
+            "leave it out for `main`",
+        ));
+    }
+    for (key, name) in
+        [("token_env", Some(&forge.token_env)), ("webhook_env", forge.webhook_env.as_ref())]
+    {
+        if let Some(name) = name.filter(|name| !name.starts_with(FORGE_PREFIX)) {
+            faults.push(Fault::new(
+                format!("forge.{key}"),
+                "bad_reference",
+                format!("`{name}` is no variable for a forge"),
+                format!("name one of the server's that begins with `{FORGE_PREFIX}`, so that no other secret can be sent"),
+            ));
+        }
     }
     faults
 }

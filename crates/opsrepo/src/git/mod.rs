@@ -9,10 +9,12 @@ mod aliases;
 mod effects;
 pub(crate) mod journal;
 pub(crate) mod read;
+mod remote;
 mod setup;
 mod types;
 mod write;
 
+pub use remote::{PushOut, Remote};
 pub use types::{
     CommitId, CommitInfo, Edits, Identity, MAIN, NewCommit, Push, RefUpdate, RepoError,
 };

@@ -28,6 +28,7 @@ pub async fn run(run: &Run, verb: Git) -> Result<Exit, Failure> {
             ("clone", format!("git clone {}", git.clone_url)),
             ("drift", drift),
             ("pending", git.pending.join("\n")),
+            ("forge", git.forge.as_ref().map(|f| f.text.text.clone()).unwrap_or_default()),
         ])
     })?;
     Ok(if git.pending.is_empty() { Exit::Ok } else { Exit::Pending })
