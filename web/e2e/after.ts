@@ -1,4 +1,5 @@
-// What people do when nothing is being rolled out: ask for changes, experiments.
+// What people do when nothing is being rolled out: ask for changes, experiments, messages.
+import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
 import type { Change, Experiment } from '../src/api/types.ts';
 import { axe, go, settled, shot } from './browser.ts';
@@ -49,5 +50,41 @@ export function experiments(): void {
     await page.getByText('Ended', { exact: true }).waitFor();
     expect((await site.api<Experiment>('omar', 'GET', `experiments/${started.id}`)).phase.name).toBe('ended');
     quiet(window);
+  });
+}
+
+export function messages(): void {
+  it('go where an admin says, after a test', async () => {
+    const got: string[] = [];
+    const server = createServer((request, response) => {
+      got.push(String(request.headers['webhook-id']));
+      request.resume();
+      response.end('ok');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const at = server.address();
+    if (at === null || typeof at === 'string') throw new Error('no port');
+    try {
+      const window = await as('root');
+      const { page } = window;
+      await go(page, '/settings/notifications');
+      await page.getByRole('button', { name: 'Add a channel' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByLabel('Name').fill('Our desk');
+      await dialog.getByLabel('Address', { exact: true }).fill(`http://127.0.0.1:${at.port}/hook`);
+      await dialog.getByLabel('It is inside our network').check();
+      expect(await axe(page)).toEqual([]);
+      await dialog.getByRole('button', { name: 'Add a channel' }).click();
+      await dialog.getByText('Copy it now: it is shown only once').waitFor();
+      await dialog.getByRole('button', { name: 'Close' }).last().click();
+      await page.getByRole('button', { name: 'Test Our desk' }).click();
+      await page.getByRole('status').filter({ hasText: '✓' }).waitFor();
+      expect(got.length).toBeGreaterThan(0);
+      await settled(page);
+      await shot(page, 'notifications-channel');
+      quiet(window);
+    } finally {
+      server.close();
+    }
   });
 }

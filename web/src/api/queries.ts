@@ -87,6 +87,12 @@ export const providers = () => readIfThere<T.Page<T.Provider>>(['providers'], 's
 export const experiments = (search: Search) =>
   read<T.Page<T.Experiment>>(['experiments', search], withSearch('experiments', { limit: PAGE, ...search }));
 export const experiment = (name: string) => read<T.Experiment>(['experiment', name], `experiments/${id(name)}`);
+export const channels = () => readIfThere<T.Page<T.Channel>>(['notifications', 'channels'], 'notifications/channels');
+export const deliveries = (search: Search) =>
+  read<T.Page<T.Delivery>>(['notifications', 'deliveries', search], withSearch('notifications/deliveries', { limit: PAGE, ...search }));
+export const preferences = () => read<T.Preferences>(['notifications', 'preferences'], 'notifications/preferences');
+export const messagePreview = (search: Search) =>
+  read<T.MessagePreview>(['notifications', 'preview', search], withSearch('notifications/preview', search));
 
 /** What an event topic makes stale. */
 export function staleOf(topic: string): readonly unknown[][] {
@@ -108,6 +114,7 @@ export function staleOf(topic: string): readonly unknown[][] {
       return [['experiment', name], ['experiments']];
     case 'experiments':
       return [['experiments'], ['experiment']];
+    case 'notifications':
     case 'inbox':
     case 'people':
     case 'tokens':

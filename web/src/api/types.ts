@@ -150,6 +150,10 @@ export type EvalCases = Schemas['EvalCases'];
 export type EvalCase = Schemas['EvalCase'];
 export type CaseFilter = 'worse' | 'failed' | 'different' | 'all';
 
+export type Channel = Schemas['Channel'];
+export type Delivery = Schemas['Delivery'];
+export type MessagePreview = Schemas['MessagePreview'];
+export type Preferences = Schemas['Preferences'];
 export type Experiment = Omit<Schemas['Experiment'], 'variants' | 'phase'> & {
   phase: { name: string; variant?: string; how?: string };
   variants: ExperimentVariant[];

@@ -13,8 +13,9 @@ import { People } from './people.tsx';
 import { Tokens } from './tokens.tsx';
 import 'virtual:texts/settings';
 
-const PARTS = ['policies', 'models'] as const;
+const PARTS = ['notifications', 'policies', 'models'] as const;
 const PART = {
+  notifications: lazy(() => import('./notifications.tsx').then((m) => ({ default: m.Notifications }))),
   policies: lazy(() => import('./policies.tsx').then((m) => ({ default: m.Policies }))),
   models: lazy(() => import('./models.tsx').then((m) => ({ default: m.Models }))),
 };
