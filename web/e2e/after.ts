@@ -1,4 +1,4 @@
-// What people do when nothing is being rolled out: ask for changes, experiments, messages.
+// What people do when nothing is being rolled out: ask for changes, experiments, messages, evidence.
 import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
 import type { Change, Experiment } from '../src/api/types.ts';
@@ -86,5 +86,19 @@ export function messages(): void {
     } finally {
       server.close();
     }
+  });
+}
+
+export function evidence(): void {
+  it('is two clicks away, and opens with the tool', async () => {
+    const window = await as('irina');
+    const { page } = window;
+    await go(page, '/releases');
+    await page.getByRole('row').nth(1).getByRole('link').first().click();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download evidence' }).click()]);
+    expect(download.suggestedFilename()).toMatch(/^tidegate-evidence-.*\.zip$/);
+    const path = await download.path();
+    expect(site.run('evidence', 'verify', path)).toBe(0);
+    quiet(window);
   });
 }

@@ -3,7 +3,7 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import type { Change, Rollout } from '../src/api/types.ts';
-import { askForChanges, experiments, messages } from './after.ts';
+import { askForChanges, evidence, experiments, messages } from './after.ts';
 import { answers } from './answers.ts';
 import { axe, go, open, overflow, settled, shot } from './browser.ts';
 import { APP, example, until, wire } from './server.ts';
@@ -300,6 +300,7 @@ describe('hostile words', () => {
 
 describe('experiments', experiments);
 describe('messages', messages);
+describe('U8: evidence', evidence);
 
 describe('U10: every page, for everyone', () => {
   const pages = async (): Promise<[string, string][]> => {
@@ -321,6 +322,8 @@ describe('U10: every page, for everyone', () => {
       ['audit', '/audit'],
       ['settings', '/settings'],
       ['experiments', '/experiments'],
+      ['costs', '/costs'],
+      ['kpis', '/kpis'],
       ['notifications', '/settings/notifications'],
       ['policies', '/settings/policies'],
       ['models', '/settings/models'],

@@ -9,7 +9,7 @@ const PREFIX = 'virtual:texts/';
 /** Sections that come with their page; all others come with the shell. */
 export const LAZY = [
   'propose', 'preset', 'edit', 'before', 'model', 'incidents', 'releases', 'why', 'fallback', 'message',
-  'settings', 'role_does', 'keys', 'words', 'signin', 'evals', 'decide', 'decided', 'policies', 'models', 'experiments', 'notify',
+  'settings', 'role_does', 'keys', 'words', 'signin', 'evals', 'decide', 'decided', 'policies', 'models', 'experiments', 'notify', 'costs', 'kpis', 'try',
 ];
 
 export function texts() {

@@ -112,6 +112,24 @@ const audit = createRoute({
   }),
   component: lazyRouteComponent(() => import('./features/audit/audit.tsx'), 'Audit'),
 });
+const costs = createRoute({
+  getParentRoute: () => root,
+  path: '/costs',
+  validateSearch: (s: Record<string, unknown>): { app?: string; month?: string } => ({
+    app: text(s.app),
+    month: text(s.month),
+  }),
+  component: lazyRouteComponent(() => import('./features/costs/costs.tsx'), 'Costs'),
+});
+const kpis = createRoute({
+  getParentRoute: () => root,
+  path: '/kpis',
+  validateSearch: (s: Record<string, unknown>): { app?: string; days?: number } => ({
+    app: text(s.app),
+    days: Number(s.days) || undefined,
+  }),
+  component: lazyRouteComponent(() => import('./features/kpis/kpis.tsx'), 'Kpis'),
+});
 const experiments = createRoute({
   getParentRoute: () => root,
   path: '/experiments',
@@ -159,6 +177,8 @@ const tree = root.addChildren([
   why,
   request,
   audit,
+  costs,
+  kpis,
   experiments,
   experiment,
   settings,

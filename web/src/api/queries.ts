@@ -93,6 +93,11 @@ export const deliveries = (search: Search) =>
 export const preferences = () => read<T.Preferences>(['notifications', 'preferences'], 'notifications/preferences');
 export const messagePreview = (search: Search) =>
   read<T.MessagePreview>(['notifications', 'preview', search], withSearch('notifications/preview', search));
+export const costs = (search: Search) => read<T.Costs>(['costs', search], withSearch('costs', search));
+export const kpis = (search: Search) => read<T.Kpis>(['kpis', search], withSearch('kpis', search));
+export const offer = (name: string) => readIfThere<T.TryOffer>(['try', name], `apps/${id(name)}/try`);
+export const marks = (n: string) =>
+  readIfThere<T.Page<T.Mark>>(['change', changeId(n), 'marks'], `changes/${id(changeId(n))}/evals/marks`);
 
 /** What an event topic makes stale. */
 export function staleOf(topic: string): readonly unknown[][] {

@@ -150,6 +150,12 @@ export type EvalCases = Schemas['EvalCases'];
 export type EvalCase = Schemas['EvalCase'];
 export type CaseFilter = 'worse' | 'failed' | 'different' | 'all';
 
+export type Costs = Schemas['Costs'];
+export type Kpis = Schemas['Kpis'];
+export type Kpi = Schemas['Kpi'];
+export type TryOffer = Schemas['TryOffer'];
+export type Tries = Schemas['Try'];
+export type Mark = Schemas['Mark'];
 export type Channel = Schemas['Channel'];
 export type Delivery = Schemas['Delivery'];
 export type MessagePreview = Schemas['MessagePreview'];

@@ -2,6 +2,8 @@
 import {
   IconAlertTriangle,
   IconArrowsSplit2,
+  IconCoin,
+  IconGauge,
   IconGitPullRequest,
   IconHome,
   IconListSearch,
@@ -20,5 +22,7 @@ export const PAGES = [
   { to: '/why', key: 'why', letter: 'w', icon: IconQuestionMark },
   { to: '/experiments', key: 'experiments', letter: 'x', icon: IconArrowsSplit2 },
   { to: '/audit', key: 'audit', letter: 'u', icon: IconListSearch },
+  { to: '/costs', key: 'costs', letter: 'o', icon: IconCoin },
+  { to: '/kpis', key: 'kpis', letter: 'k', icon: IconGauge },
   { to: '/settings', key: 'settings', letter: 's', icon: IconSettings },
 ] as const;

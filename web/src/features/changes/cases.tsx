@@ -1,13 +1,16 @@
 // The cases behind the numbers: what got worse first, by reason; today's answer beside the new one.
 import { Button, Group, Paper, SimpleGrid, Stack, Text, Title } from '@mantine/core';
-import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useParams, useSearch } from '@tanstack/react-router';
+import { post } from '../../api/client.ts';
 import * as queries from '../../api/queries.ts';
 import type { Change, CaseFilter, EvalCase, EvalReport } from '../../api/types.ts';
+import { ActionButton } from '../../components/act.tsx';
 import { Say } from '../../components/basics.tsx';
 import { Load } from '../../components/load.tsx';
 import { figure } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
+import { hasRole, useSession } from '../../lib/session.tsx';
 import { wordDiff } from '../../lib/words.ts';
 import 'virtual:texts/evals';
 
@@ -66,12 +69,12 @@ export function Cases({ change, report }: { change: Change; report: EvalReport }
                     </Title>
                     <Stack gap={6}>
                       {list.map((one) => (
-                        <Case key={one.suite + one.case} one={one} open={data.items.indexOf(one) < OPEN && !search.from} />
+                        <Case key={one.suite + one.case} change={change} one={one} open={data.items.indexOf(one) < OPEN && !search.from} />
                       ))}
                     </Stack>
                   </section>
                 ))
-              : data.items.map((one) => <Case key={one.suite + one.case} one={one} />)}
+              : data.items.map((one) => <Case key={one.suite + one.case} change={change} one={one} />)}
             {(data.next || search.from) && (
               <Group>
                 {search.from && (
@@ -102,7 +105,7 @@ export function Cases({ change, report }: { change: Change; report: EvalReport }
   );
 }
 
-function Case({ one, open }: { one: EvalCase; open?: boolean }) {
+function Case({ change, one, open }: { change: Change; one: EvalCase; open?: boolean }) {
   return (
     <Paper withBorder p="xs" className="case">
       <details open={open}>
@@ -139,6 +142,7 @@ function Case({ one, open }: { one: EvalCase; open?: boolean }) {
               </ul>
             </div>
           )}
+          {one.worse && <NotWorse change={change} one={one} />}
           {one.scores && one.scores.length > 0 && (
             <Text size="sm" className="wrap">
               {one.scores
@@ -149,6 +153,33 @@ function Case({ one, open }: { one: EvalCase; open?: boolean }) {
         </Stack>
       </details>
     </Paper>
+  );
+}
+
+/** Who reads the answers may say that a check is wrong about a case; its author may not. */
+function NotWorse({ change, one }: { change: Change; one: EvalCase }) {
+  const session = useSession();
+  const client = useQueryClient();
+  const marks = useQuery(queries.marks(change.id));
+  const said = marks.data?.items.find((m) => m.suite === one.suite && m.case === one.case && m.mark === 'not_worse');
+  if (said) {
+    return (
+      <Text size="sm" className="wrap">
+        {t('evals.marked', { who: said.by })} “{said.reason}”
+      </Text>
+    );
+  }
+  const own = [change.author, ...change.contributors].includes(session.person.id);
+  if (!marks.data || !hasRole(session, 'editor', 'approver', 'finance', 'operator', 'admin') || hasRole(session, 'agent')) return null;
+  return (
+    <ActionButton
+      action={{ kind: 'not_worse', enabled: !own, why_not: t('evals.mark_own'), consequence: t('evals.mark_what') }}
+      ask={{ label: t('evals.mark'), busy: t('act.working'), size: 'xs', title: `${t('evals.mark')}: ${one.case}` }}
+      run={async (reason) => {
+        await post(`changes/${change.id}/evals/cases/mark`, { suite: one.suite, case: one.case, mark: 'not_worse', reason });
+        await client.invalidateQueries({ queryKey: ['change', change.id, 'marks'] });
+      }}
+    />
   );
 }
 

@@ -8,6 +8,7 @@ import * as queries from '../../api/queries.ts';
 import type { Change } from '../../api/types.ts';
 import { ActionButton, Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, StateBadge, Technical, When } from '../../components/basics.tsx';
+import { Evidence } from '../../components/evidence.tsx';
 import { DiffView } from '../../components/diff.tsx';
 import { Load } from '../../components/load.tsx';
 import { fileName } from '../../lib/files.ts';
@@ -49,6 +50,7 @@ function Detail({ change }: { change: Change }) {
           {change.app}
         </Anchor>
       </Text>
+      <Evidence path={`changes/${change.id}/evidence`} />
       </Group>
       <Paper withBorder p="md" className="why">
         <Text size="xs" c="dimmed">

@@ -17,6 +17,7 @@ import { loadDraft, useAutosave } from './draft.ts';
 import { Edit } from './edit.tsx';
 import { ModelPicker, modelOf, withModel } from './model.tsx';
 import { useCheck } from './check.ts';
+import { Try } from './try.tsx';
 import 'virtual:texts/before';
 import 'virtual:texts/preset';
 import 'virtual:texts/propose';
@@ -206,6 +207,7 @@ function Form({ app, now, draft }: { app: string; now: AppFiles; draft: Draft | 
               </Text>
             )}
           </section>
+          <Try app={app} base={base.base} files={changed} />
           <ModelPicker
             app={app}
             now={modelOf(base, {})}

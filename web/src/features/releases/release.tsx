@@ -9,6 +9,7 @@ import type { ComponentDiff, Release } from '../../api/types.ts';
 import { ActionButton, Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, Technical, When } from '../../components/basics.tsx';
 import { Differences } from '../../components/differences.tsx';
+import { Evidence } from '../../components/evidence.tsx';
 import { Load } from '../../components/load.tsx';
 import { canonical } from '../../lib/canonical.ts';
 import { changeNumber, shortRelease } from '../../lib/format.ts';
@@ -25,6 +26,7 @@ export function ReleasePage() {
       <PageTitle title={t('releases.title', { id: shortRelease(release.data?.id ?? id) })} app={release.data?.app}>
         {release.data && (
           <Group gap="xs">
+            <Evidence path={`releases/${encodeURIComponent(release.data.id)}/evidence`} />
             <ReleaseBadge release={release.data} />
           </Group>
         )}
