@@ -107,7 +107,8 @@ async fn ids_are_found_by_how_they_begin() {
     }
     tx.create(Kind::Change, "sha256:aa03", &0, Index::none());
     home.store.commit(tx).await.unwrap();
-    let ids = async |prefix: &str, limit| home.store.ids(Kind::Release, prefix, limit).await.unwrap();
+    let ids =
+        async |prefix: &str, limit| home.store.ids(Kind::Release, prefix, limit).await.unwrap();
     assert_eq!(ids("sha256:aa", 9).await, ["sha256:aa01", "sha256:aa02"]);
     assert_eq!(ids("sha256:a", 2).await, ["sha256:aa01", "sha256:aa02"]);
     assert_eq!(ids("sha256:b", 9).await, ["sha256:b"]);
