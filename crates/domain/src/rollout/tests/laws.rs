@@ -344,8 +344,10 @@ proptest! {
             if state.policy.signals.iter().any(|s| breaks(&s)) {
                 prop_assert!(stepped.state.phase != Phase::Running && !stepped.actions.is_empty());
                 prop_assert_eq!(&stepped.state.breaches, &state.breaches);
-                // Once: the next turn has nothing to add.
-                let again = step(&stepped.state, &seen, now);
+                // Once: the next turn has nothing to add but what git and gateways did.
+                let unsettled =
+                    Observation { git_settled: false, gateways_settled: false, ..seen.clone() };
+                let again = step(&stepped.state, &unsettled, now);
                 prop_assert_eq!((again.state, again.actions), (stepped.state, vec![]));
             } else {
                 prop_assert_eq!(&stepped.state, state);
