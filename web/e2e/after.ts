@@ -71,7 +71,7 @@ export function messages(): void {
       await page.getByRole('button', { name: 'Add a channel' }).click();
       const dialog = page.getByRole('dialog');
       await dialog.getByLabel('Name').fill('Our desk');
-      await dialog.getByLabel('Address', { exact: true }).fill(`http://127.0.0.1:${at.port}/hook`);
+      await dialog.getByRole('textbox', { name: 'Address' }).fill(`http://127.0.0.1:${at.port}/hook`);
       await dialog.getByLabel('It is inside our network').check();
       expect(await axe(page)).toEqual([]);
       await dialog.getByRole('button', { name: 'Add a channel' }).click();

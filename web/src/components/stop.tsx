@@ -51,12 +51,13 @@ function One({ app, rollout, reason }: { app: App; rollout?: Rollout; reason: st
   const [busy, setBusy] = useState('');
   const [error, setError] = useState<unknown>(null);
   const [done, setDone] = useState<string | null>(null);
-  const act = async (path: string, kind: string, generation: number) => {
+  // Whatever happened meanwhile, harm stops: no version is asked for.
+  const act = async (path: string, kind: string) => {
     if (busy) return;
     setBusy(kind);
     setError(null);
     try {
-      const result = await post<ActionResult>(path, { kind, reason: reason.trim() || undefined }, generation);
+      const result = await post<ActionResult>(path, { kind, reason: reason.trim() || undefined });
       setDone(`${result.done.text} ${t('act.gateways', { n: result.gateways[0], m: result.gateways[1] })}`);
       await client.invalidateQueries();
     } catch (e) {
@@ -65,18 +66,18 @@ function One({ app, rollout, reason }: { app: App; rollout?: Rollout; reason: st
       setBusy('');
     }
   };
-  const rows: { action: AllowedAction; label: string; busy: string; path: string; generation: number; tone?: 'warn' | 'bad' }[] = [];
+  const rows: { action: AllowedAction; label: string; busy: string; path: string; tone?: 'warn' | 'bad' }[] = [];
   if (rollout) {
     const path = `rollouts/${rollout.id}/actions`;
     const pause = findAction(rollout.allowed_actions, 'pause');
     const back = findAction(rollout.allowed_actions, 'rollback');
-    if (pause?.enabled) rows.push({ action: pause, label: t('act.pause'), busy: t('act.pausing'), path, generation: rollout.generation });
+    if (pause?.enabled) rows.push({ action: pause, label: t('act.pause'), busy: t('act.pausing'), path });
     if (back?.enabled)
-      rows.push({ action: back, label: t('act.rollback'), busy: t('act.going_back'), path, generation: rollout.generation, tone: 'warn' });
+      rows.push({ action: back, label: t('act.rollback'), busy: t('act.going_back'), path, tone: 'warn' });
   }
   const kill = findAction(app.allowed_actions, 'kill');
   if (kill?.enabled)
-    rows.push({ action: kill, label: t('act.kill_short'), busy: t('act.killing'), path: `apps/${app.name}/actions`, generation: app.generation, tone: 'bad' });
+    rows.push({ action: kill, label: t('act.kill_short'), busy: t('act.killing'), path: `apps/${app.name}/actions`, tone: 'bad' });
   return (
     <Paper withBorder p="md" component="section" aria-label={app.name}>
       <Title order={3} size="h5">
@@ -96,7 +97,7 @@ function One({ app, rollout, reason }: { app: App; rollout?: Rollout; reason: st
               variant={row.tone ? 'filled' : 'default'}
               color={row.tone && FILL[row.tone]}
               aria-busy={busy === row.action.kind}
-              onClick={() => void act(row.path, row.action.kind, row.generation)}
+              onClick={() => void act(row.path, row.action.kind)}
             >
               {busy === row.action.kind ? row.busy : row.label}
             </Button>

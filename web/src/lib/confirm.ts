@@ -29,3 +29,7 @@ export const REASON_MIN = 10;
 
 export const findAction = (actions: AllowedAction[] | undefined, kind: string) =>
   actions?.find((a) => a.kind === kind);
+
+/** The version a write is sent with: what stops harm is never refused because something moved meanwhile. */
+export const versionFor = (kind: string, generation: number): number | undefined =>
+  ['pause', 'rollback', 'kill'].includes(kind) ? undefined : generation;

@@ -11,6 +11,7 @@ import { Fact, Facts, PageTitle, ReleaseLink, VerdictWord, When } from '../../co
 import { ChangeTable } from '../../components/changes.tsx';
 import { Load } from '../../components/load.tsx';
 import { Rows } from '../../components/rows.tsx';
+import { versionFor } from '../../lib/confirm.ts';
 import { shortRelease } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { hasRole, useSession } from '../../lib/session.tsx';
@@ -94,7 +95,7 @@ function Actions({ app }: { app: App }) {
     const result = await post<ActionResult>(
       `apps/${app.name}/actions`,
       { kind, reason: reason || undefined, to: kind === 'rollback' && to ? to : undefined },
-      app.generation,
+      versionFor(kind, app.generation),
     );
     setDone(`${result.done.text} ${t('act.gateways', { n: result.gateways[0], m: result.gateways[1] })}`);
     await client.invalidateQueries();

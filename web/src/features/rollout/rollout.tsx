@@ -10,6 +10,7 @@ import { ActionButton, Done } from '../../components/act.tsx';
 import { Copyable, Fact, Facts, PageTitle, ReleaseLink, Say, Technical, VerdictWord, When } from '../../components/basics.tsx';
 import { Load } from '../../components/load.tsx';
 import { ShareBar } from '../../components/share.tsx';
+import { versionFor } from '../../lib/confirm.ts';
 import { changeNumber, clock, span } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { useLiveStatus, useTopic } from '../../lib/live-context.tsx';
@@ -179,7 +180,7 @@ function Actions({ rollout }: { rollout: Rollout }) {
   const [done, setDone] = useState<string | null>(null);
   const act = (path: string, kind: string, generation: number) => async (reason: string) => {
     const began = performance.now();
-    const result = await post<ActionResult>(path, { kind, reason: reason || undefined }, generation);
+    const result = await post<ActionResult>(path, { kind, reason: reason || undefined }, versionFor(kind, generation));
     setDone(
       `${result.done.text} ${t('act.fact', {
         ms: Math.round(performance.now() - began),
