@@ -32,4 +32,4 @@ export const findAction = (actions: AllowedAction[] | undefined, kind: string) =
 
 /** The version a write is sent with: what stops harm is never refused because something moved meanwhile. */
 export const versionFor = (kind: string, generation: number): number | undefined =>
-  ['pause', 'rollback', 'kill'].includes(kind) ? undefined : generation;
+  ['pause', 'rollback', 'kill', 'stop'].includes(kind) ? undefined : generation;

@@ -12,6 +12,7 @@ import { Block } from '../../components/block.tsx';
 import { Empty, Load } from '../../components/load.tsx';
 import { More } from '../../components/more.tsx';
 import { Rows } from '../../components/rows.tsx';
+import { versionFor } from '../../lib/confirm.ts';
 import { figure } from '../../lib/format.ts';
 import { t } from '../../lib/i18n.ts';
 import { useTopic } from '../../lib/live-context.tsx';
@@ -104,7 +105,7 @@ function Detail({ experiment }: { experiment: Experiment }) {
   const client = useQueryClient();
   const [done, setDone] = useState<string | null>(null);
   const act = (kind: string) => async (reason: string) => {
-    const result = await post<ActionResult>(`experiments/${experiment.id}/actions`, { kind, reason: reason || undefined }, experiment.generation);
+    const result = await post<ActionResult>(`experiments/${experiment.id}/actions`, { kind, reason: reason || undefined }, versionFor(kind, experiment.generation));
     setDone(result.done.text);
     await client.invalidateQueries();
   };
