@@ -1,7 +1,8 @@
 //! The page's files, and what is served where no route matches.
 //!
 //! The files are those of `web/dist` when this program was built; a debug build
-//! reads the folder when it is asked, so a page built later appears at once.
+//! reads the folder when it is asked, so a page built anew appears at once, as long
+//! as the folder was there when this crate was compiled.
 //! Without them the built-in page takes their place.
 //!
 //! What must stay true: nothing under a path of programs (`/api`, `/git`, …) is

@@ -12,12 +12,12 @@
 mod common;
 
 use analysis::{Batch, Cell, CellKey};
-use common::{APP, Ran, Tide, post, send};
+use common::{APP, Ran, Tide, copy, post, send};
 use domain::ids::Generation;
 use domain::routing::Arm;
 use domain::units::{Share, Timestamp};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -229,19 +229,6 @@ fn a_price_that_changes_on_a_day_is_in_the_forecast_from_that_day_on() {
     let found = said["findings"].as_array().unwrap().iter().find(|f| f["code"] == "bad_date");
     let found = found.unwrap_or_else(|| panic!("{said}"));
     assert_eq!((&found["path"], &found["line"]), (&json!("prices.yaml"), &json!(4)));
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 #[test]

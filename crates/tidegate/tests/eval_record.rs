@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may panic")]
 
+mod common;
+
+use common::copy;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -73,19 +76,6 @@ fn grade(body: &Value) -> Value {
     let known = ["Amara", "Hiro", "named"].iter().any(|name| answer.contains(name));
     let text = json!({"first": if known { 9 } else { 1 }}).to_string();
     json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]})
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 /// The example with a suite that asks others, who are at this address.

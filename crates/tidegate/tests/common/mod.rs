@@ -42,6 +42,20 @@ after_rollback: {cool_down: 1s}
 /// long.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
+/// Copies a folder with everything in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a copy");
+        }
+    }
+}
+
 /// Asks again and again until there is an answer.
 #[track_caller]
 #[allow(clippy::disallowed_methods, reason = "a test waits for another process")]
